@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""usage: python3 -I -S tests/lab/lib/cases.py FILE[:CASE]...
+
+Runs the lab cases of each file on emulated hosts that the file's cases share. In a file:
+
+  TOPOLOGY    name of a topology to bring up, or None: then setup() brings up what it needs
+  OPTIONS     further words for "host up"
+  setup(lab)  runs once, when the hosts are up; may be absent
+  case_*(lab) the cases, run in the order in which they are written. One ends by returning, or by raising Failure, an
+              AssertionError, or Skip; the others run all the same.
+  DEADLINE    seconds that one case may take; 120 unless set. @deadline(N) sets it for one case.
+
+Prints "ok NAME", "not ok NAME: REASON" or "skip NAME: REASON" for each, and "dmesg" as the last: a kernel that
+complained on any of the hosts fails the file. The hosts are taken down whatever happens. Exit 1 if anything failed.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+COMPLAINTS = re.compile(r"WARNING:|BUG:|\bOops\b|Call Trace|Kernel panic")
+SETUP_SECONDS = 300
+
+
+class Skip(Exception):
+    """This case cannot run here; the text says why."""
+
+
+class Expired(BaseException):
+    """A case has used up its time. Not an Exception, so that no case takes it for one of its own."""
+
+
+def deadline(seconds):
+    """How long one case may take, where DEADLINE does not fit."""
+    def mark(function):
+        function.deadline = seconds
+        return function
+    return mark
+
+
+class Lab:
+    """The hosts of a file: lab["A"] is a scenario.Host."""
+
+    def __init__(self, scenario):
+        self.scenario = scenario
+        self._hosts = {}
+
+    def __getitem__(self, name):
+        if name not in self._hosts:
+            self._hosts[name] = self.scenario.Host(name)
+        return self._hosts[name]
+
+    def up(self, *names, topology=None, options=()):
+        return self.scenario.up(*names, topology=topology, options=options)
+
+    def names(self):
+        done = subprocess.run([self.scenario.HOST, "list", "--json"], text=True, capture_output=True, check=False)
+        return [host["name"] for host in json.loads(done.stdout)] if done.stdout.startswith("[") else []
+
+
+def report(state, name, reason=""):
+    reason = " ".join(str(reason).split())
+    print(f"{state} {name}{': ' if reason else ''}{reason[:1500]}", flush=True)
+    return state == "not ok"
+
+
+def attempt(name, function, lab, seconds, failures):
+    """True if it failed."""
+    def expired(*_):
+        raise Expired
+
+    previous = signal.signal(signal.SIGALRM, expired)
+    signal.alarm(seconds)
+    began = time.monotonic()
+    try:
+        function(lab)
+    except Skip as skip:
+        signal.alarm(0)
+        return report("skip", name, skip)
+    except Expired:
+        return report("not ok", name, f"still running after {seconds} s")
+    except failures as failure:
+        signal.alarm(0)
+        where = traceback.extract_tb(failure.__traceback__)
+        at = next((f for f in reversed(where) if "/cases/" in f.filename), where[-1])
+        return report("not ok", name, f"{failure or type(failure).__name__} (line {at.lineno}: {at.line})")
+    except Exception:
+        signal.alarm(0)
+        traceback.print_exc()
+        return report("not ok", name, traceback.format_exc().strip().splitlines()[-1])
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, previous)
+    print(f"# {name}: {time.monotonic() - began:.1f} s", flush=True)
+    return False if function.__name__ == "set_up" else report("ok", name)
+
+
+def complaints(lab, hosts_directory):
+    """What the kernels of the hosts complained about, also of those that a case took down or booted again."""
+    found = []
+    logs = {}
+    for name in lab.names():
+        done = subprocess.run([lab.scenario.HOST, "dmesg", name], capture_output=True, check=False)
+        logs[f"{name}'s dmesg"] = done.stdout
+    for path in sorted(hosts_directory.glob("*/*.log*")):
+        if path.name.startswith(("console.log", "dmesg.log")):
+            logs[f"{path.parent.name}'s {path.name}"] = path.read_bytes()
+    for name, text in logs.items():
+        bad = [line for line in text.decode(errors="replace").splitlines() if COMPLAINTS.search(line)]
+        if bad:
+            found.append(f"{name}: {'; '.join(bad[:3])}")
+    return found
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(os.path.basename(path)[:-len(".py")], path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    cases = [(name[len("case_"):], function) for name, function in vars(module).items()
+             if name.startswith("case_") and callable(function)]
+    return module, cases
+
+
+def run_file(path, only):
+    """True if anything failed. Inside the lab's root."""
+    sys.path.insert(0, HERE)
+    # Case files write "from cases import Skip", and must get this module's, not a second copy.
+    sys.modules["cases"] = sys.modules["__main__"]
+    import paths
+    import scenario
+    module, cases = load(path)
+    if only:
+        cases = [(name, function) for name, function in cases if name == only]
+    if not cases:
+        return report("not ok", "file", f"{path} has no {f'case_{only}' if only else 'cases'}")
+    lab = Lab(scenario)
+    failures = (scenario.Failure, AssertionError)
+    failed = False
+    try:
+        scenario.down_all()
+        for old in paths.HOSTS.glob("*/*.log*"):
+            old.unlink()
+
+        def set_up(lab):
+            if getattr(module, "TOPOLOGY", None):
+                print(f"# {lab.up(topology=module.TOPOLOGY, options=getattr(module, 'OPTIONS', ()))}".replace(
+                    "\n", "\n# "), flush=True)
+            getattr(module, "setup", lambda lab: None)(lab)
+
+        if attempt("setup", set_up, lab, getattr(module, "SETUP_DEADLINE", SETUP_SECONDS), failures):
+            for name, _ in cases:
+                report("not ok", name, "the set-up failed")
+            failed = True
+        else:
+            for name, function in cases:
+                seconds = getattr(function, "deadline", getattr(module, "DEADLINE", 120))
+                failed |= attempt(name, function, lab, seconds, failures)
+        bad = complaints(lab, paths.HOSTS)
+        failed |= report("not ok" if bad else "ok", "dmesg", " | ".join(bad))
+    finally:
+        signal.alarm(0)
+        scenario.down_all()
+    return failed
+
+
+def main(words):
+    if not words or words[0].startswith("-"):
+        print(__doc__.strip())
+        return 0 if words == ["--help"] else 2
+
+    def terminated(*_):
+        sys.exit(1)
+
+    signal.signal(signal.SIGTERM, terminated)
+    if os.environ.get("LAB_INSIDE"):
+        failed = [run_file(*(word + ":").split(":")[:2]) for word in words]
+        return 1 if any(failed) else 0
+    # From outside, each file gets a lab of its own, so that nothing of one is in the way of another.
+    checkout = os.path.realpath(os.path.join(HERE, "../../.."))
+    failed = False
+    for word in words:
+        path, _, only = word.partition(":")
+        name = os.path.basename(path)[:-len(".py")]
+        if not os.path.realpath(path).startswith(checkout + "/") or not os.path.exists(path):
+            print(f"cases: no such file in this checkout: {path}", file=sys.stderr)
+            return 2
+        inside = "/src/" + os.path.relpath(os.path.realpath(path), checkout)
+        child = subprocess.Popen([f"{checkout}/tests/lab/enter", "python3", "-I", "-S", "/src/tests/lab/lib/cases.py",
+                                  f"{inside}:{only}"], cwd=checkout,
+                                 env=dict(os.environ, LAB_INSTANCE=f"case-{name}", LAB_CHECKOUT=checkout))
+        try:
+            failed |= child.wait() != 0
+        except BaseException:
+            child.terminate()
+            child.wait()
+            raise
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
