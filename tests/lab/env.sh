@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # Paths that every lab script agrees on. Sourced, with $lab already the directory of this file.
 

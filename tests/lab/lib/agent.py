@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The client of agent.c, whose head describes the frames."""
 
 import os

@@ -24,6 +24,8 @@ import sys
 import time
 import traceback
 
+sys.dont_write_bytecode = True
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 COMPLAINTS = re.compile(r"WARNING:|BUG:|\bOops\b|Call Trace|Kernel panic")
 SETUP_SECONDS = 300

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """make demo: a running VM crosses from host A to host B through a shared CXL device. HOLD=1 leaves the hosts up."""
 
 import json
@@ -72,7 +73,7 @@ def follow(stream):
             continue
         if "done" in event and "total" in event:
             if bar is None:
-                bar = Bar(event.get("label", "moving"))
+                bar = Bar(event.get("progress", "moving"))
             bar.update(event["done"], event["total"])
             continue
         if bar:

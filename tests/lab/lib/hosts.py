@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Emulated hosts: their state on disk, bringing them up, taking them down."""
 
 import json

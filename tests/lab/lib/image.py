@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The disks and initramfs that hosts boot from. All are read-only and shared; each is named by a hash of what it was
 made from, made in a temporary file and renamed, and reused while its source is the same.
 

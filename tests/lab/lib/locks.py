@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Locks between concurrent runs of the lab's tools; released when the process ends, however it ends."""
 
 import contextlib

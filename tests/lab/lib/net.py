@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The lab's network namespace: a bridge for management, a bridge for the cluster, two taps per host.
 
 A sleeping process holds the namespace; with it go bridges and taps. No IPv6 and no spanning tree, so that nothing

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where things are, as seen inside the lab's root, and how a user is told that something is missing."""
 
 import os

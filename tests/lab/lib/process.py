@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Processes that outlive the command that started them: identified by pid and start time, so that a pid which the
 kernel gave to somebody else is never signalled."""
 

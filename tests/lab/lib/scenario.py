@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What demo and lab cases share: hosts as objects, commands in them, and waiting for events with a deadline."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a host consists of: from a topology file or the command line to QEMU's arguments. Pure but for reading files.
 
 A host is a dictionary with the keys of _DEFAULTS; README.md describes them.

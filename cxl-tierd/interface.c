@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "manager.h"
+
+/* The definition that "varlinkctl introspect" prints; docs/man/cxl-tierd.8 says how it is used. */
+
+#define COMMENT(text)		 SD_VARLINK_FIELD_COMMENT(text)
+#define FIELD(name, type, flags) SD_VARLINK_DEFINE_FIELD(name, SD_VARLINK_##type, flags)
+#define IN(name, type, flags)	 SD_VARLINK_DEFINE_INPUT(name, SD_VARLINK_##type, flags)
+#define OUT(name, type, flags)	 SD_VARLINK_DEFINE_OUTPUT(name, SD_VARLINK_##type, flags)
+#define NULLABLE		 SD_VARLINK_NULLABLE
+#define ARRAY			 SD_VARLINK_ARRAY
+
+static SD_VARLINK_DEFINE_STRUCT_TYPE(ExtentRange, COMMENT("Number of the first extent of a run"),
+				     FIELD(first, INT, 0), COMMENT("Extents in the run"),
+				     FIELD(count, INT, 0));
+
+static SD_VARLINK_DEFINE_STRUCT_TYPE(PortalHost, COMMENT("The host's slot"), FIELD(slot, INT, 0),
+				     COMMENT("Name that 'portal format' gave the slot"),
+				     FIELD(name, STRING, 0),
+				     COMMENT("First of the extents that only this host grants"),
+				     FIELD(firstExtent, INT, 0), COMMENT("Number of these extents"),
+				     FIELD(extents, INT, 0));
+
+static SD_VARLINK_DEFINE_STRUCT_TYPE(
+	Portal, COMMENT("The dax device of the control area, or a plain file"),
+	FIELD(path, STRING, 0), COMMENT("The CXL region; absent for a plain file"),
+	FIELD(region, STRING, NULLABLE),
+	COMMENT("usable; foreign: this host has no slot; unformatted, damaged, incompatible, "
+		"truncated, "
+		"unreadable: 'problem' says why"),
+	FIELD(state, STRING, 0), COMMENT("What is wrong with it"), FIELD(problem, STRING, NULLABLE),
+	COMMENT("The name that this host looks for among the hosts"), FIELD(localHost, STRING, 0),
+	COMMENT("This host's slot"), FIELD(slot, INT, NULLABLE), COMMENT("The portal's name"),
+	FIELD(name, STRING, NULLABLE), COMMENT("New at each format"), FIELD(uuid, STRING, NULLABLE),
+	COMMENT("Size of the region or file"), FIELD(totalBytes, INT, NULLABLE),
+	COMMENT("Size of the control area"), FIELD(controlBytes, INT, NULLABLE),
+	COMMENT("Size of an extent"), FIELD(extentBytes, INT, NULLABLE),
+	COMMENT("Number of extents, of all hosts"), FIELD(extents, INT, NULLABLE),
+	COMMENT("Extents of this host: free, held by flights, to be zeroed"),
+	FIELD(freeExtents, INT, NULLABLE), FIELD(claimedExtents, INT, NULLABLE),
+	FIELD(scrubExtents, INT, NULLABLE), COMMENT("The hosts' caches need no flushing"),
+	FIELD(hardwareCoherent, BOOL, NULLABLE),
+	COMMENT("Bit 0: the first superblock is damaged; bit 1: its copy is"),
+	FIELD(damagedCopies, INT, NULLABLE), COMMENT("Hosts that share it"),
+	SD_VARLINK_DEFINE_FIELD_BY_TYPE(hosts, PortalHost, ARRAY | NULLABLE));
+
+static SD_VARLINK_DEFINE_STRUCT_TYPE(
+	Flight, COMMENT("The portal's name, and where it is on this host"),
+	FIELD(portal, STRING, 0), FIELD(portalPath, STRING, 0), FIELD(region, STRING, 0),
+	COMMENT("The source host: name, is it this one, slot; and its flight slot"),
+	FIELD(source, STRING, 0), FIELD(ours, BOOL, 0), FIELD(sourceHost, INT, 0),
+	FIELD(sourceSlot, INT, 0),
+	COMMENT("held: a process on this host carries it out; orphaned: that process has gone; "
+		"none"),
+	FIELD(session, STRING, 0), COMMENT("It is over: nothing of it is needed any more"),
+	FIELD(ended, BOOL, 0), COMMENT("Who may do what next"), FIELD(advice, STRING, 0),
+	COMMENT("UUID of the flight. This and the rest are absent if the record is damaged"),
+	FIELD(flight, STRING, NULLABLE), COMMENT("Name of the VM"), FIELD(vm, STRING, NULLABLE),
+	COMMENT("The destination host"), FIELD(destination, STRING, NULLABLE),
+	COMMENT("How many flights this slot has seen"), FIELD(generation, INT, NULLABLE),
+	COMMENT("Last step that the source has stored"), FIELD(sourceState, STRING, NULLABLE),
+	COMMENT("Last step that the destination has stored"),
+	FIELD(destinationState, STRING, NULLABLE), COMMENT("Size of the VM's RAM"),
+	FIELD(ramBytes, INT, NULLABLE), COMMENT("Extents granted to it"),
+	FIELD(extents, INT, NULLABLE), COMMENT("CLOCK_REALTIME of the source at the offer"),
+	FIELD(offeredUsec, INT, NULLABLE), COMMENT("Why it was aborted or refused"),
+	FIELD(reason, STRING, NULLABLE));
+
+static SD_VARLINK_DEFINE_STRUCT_TYPE(
+	Offer, COMMENT("The portal's name, path and CXL region on this host"),
+	FIELD(portal, STRING, 0), FIELD(portalPath, STRING, 0), FIELD(region, STRING, 0),
+	COMMENT("The source host: slot, name, and the flight's slot"), FIELD(source, INT, 0),
+	FIELD(sourceName, STRING, 0), FIELD(sourceSlot, INT, 0), COMMENT("Name of the VM"),
+	FIELD(vm, STRING, 0), COMMENT("UUID of the flight"), FIELD(flight, STRING, 0),
+	COMMENT("How many flights this slot has seen"), FIELD(generation, INT, 0),
+	COMMENT("Size of the VM's RAM"), FIELD(ramBytes, INT, 0),
+	COMMENT("What the destination's QEMU must match"), FIELD(machineType, STRING, 0),
+	FIELD(qemuVersion, STRING, 0));
+
+static SD_VARLINK_DEFINE_METHOD(
+	GetInfo, COMMENT("Version of cxl-tierd"), OUT(version, STRING, 0), COMMENT("Process id"),
+	OUT(pid, INT, 0), COMMENT("The host's name"), OUT(hostname, STRING, 0),
+	COMMENT("Stands for this boot of this host in every record that it writes"),
+	OUT(incarnation, INT, 0), COMMENT("It decides and logs, and changes nothing"),
+	OUT(dryRun, BOOL, 0), COMMENT("The single configuration file, if --config gave one"),
+	OUT(configFile, STRING, NULLABLE));
+
+static SD_VARLINK_DEFINE_METHOD(Ping);
+
+static SD_VARLINK_DEFINE_METHOD(List, COMMENT("Same as 'tierctl list --json'"),
+				OUT(topology, OBJECT, 0));
+
+static SD_VARLINK_DEFINE_METHOD(
+	Plan, COMMENT("Names of CXL regions, in the order in which they would be onlined"),
+	IN(regions, STRING, ARRAY), COMMENT("auto (default), movable or kernel"),
+	IN(zone, STRING, NULLABLE),
+	COMMENT("MOVABLE:KERNEL in percent; default: the configuration's"),
+	IN(ratio, INT, NULLABLE), COMMENT("Decisions and steps"), OUT(plan, OBJECT, 0));
+
+static SD_VARLINK_DEFINE_METHOD(
+	Online, COMMENT("Names of CXL regions, in the order in which they are onlined"),
+	IN(regions, STRING, ARRAY), COMMENT("auto (default), movable or kernel"),
+	IN(zone, STRING, NULLABLE),
+	COMMENT("MOVABLE:KERNEL in percent; default: the configuration's"),
+	IN(ratio, INT, NULLABLE), COMMENT("Change nothing"), IN(dryRun, BOOL, NULLABLE),
+	COMMENT("What was carried out, or would have been"), OUT(plan, OBJECT, 0));
+
+static SD_VARLINK_DEFINE_METHOD(Offline, COMMENT("Name of a CXL region"), IN(region, STRING, 0),
+				COMMENT("Also take its dax devices from kmem"),
+				IN(toDevdax, BOOL, NULLABLE), COMMENT("Change nothing"),
+				IN(dryRun, BOOL, NULLABLE),
+				COMMENT("What was carried out, or would have been"),
+				OUT(plan, OBJECT, 0));
+
+static SD_VARLINK_DEFINE_METHOD(Portals, COMMENT("Portals that this host sees, good and bad"),
+				SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(portals, Portal, ARRAY));
+
+static SD_VARLINK_DEFINE_METHOD(Flights, COMMENT("Flights of every host of these portals"),
+				SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(flights, Flight, ARRAY));
+
+static SD_VARLINK_DEFINE_METHOD(Offers,
+				COMMENT("Flights to this host that nobody here has answered"),
+				SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(offers, Offer, ARRAY));
+
+static SD_VARLINK_DEFINE_METHOD(Rescan);
+static SD_VARLINK_DEFINE_METHOD(Reload);
+
+#define GRANT                                                                                      \
+	COMMENT("Path of the control area, name of the portal, its CXL region"),                   \
+		OUT(portalPath, STRING, 0), OUT(portal, STRING, 0), OUT(region, STRING, 0),        \
+		COMMENT("Own host slot, the other host's, and the own flight slot"),               \
+		OUT(host, INT, 0), OUT(peer, INT, 0), OUT(slot, INT, 0),                           \
+		COMMENT("For the stamps of the own records"), OUT(incarnation, INT, 0),            \
+		OUT(generation, INT, 0), COMMENT("UUID of the flight"), OUT(flight, STRING, 0),    \
+		COMMENT("The flight's extents"),                                                   \
+		SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(ranges, ExtentRange, ARRAY)
+
+static SD_VARLINK_DEFINE_METHOD(
+	BeginFlight, COMMENT("Name of the VM"), IN(vm, STRING, 0),
+	COMMENT("Name of the destination's host slot"), IN(destination, STRING, 0),
+	COMMENT("Name, region or path of a portal; default: the first that both hosts share"),
+	IN(portal, STRING, NULLABLE), COMMENT("Size of the VM's RAM"), IN(ramBytes, INT, 0), GRANT);
+
+static SD_VARLINK_DEFINE_METHOD(AcceptFlight, COMMENT("Name, region or path of the portal"),
+				IN(portal, STRING, 0),
+				COMMENT("Host slot of the source, and its flight slot"),
+				IN(source, INT, 0), IN(sourceSlot, INT, 0),
+				COMMENT("UUID of the flight"), IN(flight, STRING, 0), GRANT);
+
+static SD_VARLINK_DEFINE_METHOD(EndFlight, COMMENT("UUID of the flight"), IN(flight, STRING, 0));
+
+static SD_VARLINK_DEFINE_ERROR(Refused, COMMENT("What it happened to"), FIELD(object, STRING, 0),
+			       COMMENT("What was tried and what is in the way"),
+			       FIELD(text, STRING, 0), COMMENT("The next step, or empty"),
+			       FIELD(next, STRING, 0));
+
+static SD_VARLINK_DEFINE_ERROR(PermissionDenied, COMMENT("The method"), FIELD(object, STRING, 0),
+			       COMMENT("Whom it is for"), FIELD(text, STRING, 0),
+			       COMMENT("The next step"), FIELD(next, STRING, 0));
+
+SD_VARLINK_DEFINE_INTERFACE(
+	io_cxltier_Manager, "io.cxltier.Manager",
+	SD_VARLINK_INTERFACE_COMMENT(
+		"CXL memory and portals of this host. Whatever changes something "
+		"needs root."),
+	SD_VARLINK_SYMBOL_COMMENT("A run of extents"), &vl_type_ExtentRange,
+	SD_VARLINK_SYMBOL_COMMENT("A host of a portal"), &vl_type_PortalHost,
+	SD_VARLINK_SYMBOL_COMMENT("A portal"), &vl_type_Portal,
+	SD_VARLINK_SYMBOL_COMMENT("A flight: one VM's passage"), &vl_type_Flight,
+	SD_VARLINK_SYMBOL_COMMENT("A flight that waits for this host's answer"), &vl_type_Offer,
+	SD_VARLINK_SYMBOL_COMMENT("Does it answer?"), &vl_method_Ping,
+	SD_VARLINK_SYMBOL_COMMENT("What this daemon is"), &vl_method_GetInfo,
+	SD_VARLINK_SYMBOL_COMMENT("The topology, read now"), &vl_method_List,
+	SD_VARLINK_SYMBOL_COMMENT("Which zone would regions go to, and why?"), &vl_method_Plan,
+	SD_VARLINK_SYMBOL_COMMENT("Online whole regions. Needs root unless dryRun"),
+	&vl_method_Online,
+	SD_VARLINK_SYMBOL_COMMENT(
+		"Evacuate a region and take it offline. Needs root unless dryRun"),
+	&vl_method_Offline, SD_VARLINK_SYMBOL_COMMENT("The portals that this host sees"),
+	&vl_method_Portals,
+	SD_VARLINK_SYMBOL_COMMENT("The flights in them, and who may do what next"),
+	&vl_method_Flights, SD_VARLINK_SYMBOL_COMMENT("Flights that wait for this host's answer"),
+	&vl_method_Offers,
+	SD_VARLINK_SYMBOL_COMMENT(
+		"Look at every region again, also at those that failed. Needs root"),
+	&vl_method_Rescan,
+	SD_VARLINK_SYMBOL_COMMENT(
+		"Read the configuration again. If it is invalid, Refused names file "
+		"and line and the old one stays in force. Needs root"),
+	&vl_method_Reload,
+	SD_VARLINK_SYMBOL_COMMENT("Claim extents and a slot for sending a VM. They belong to this "
+				  "connection: when it ends, they are given back if the flight has "
+				  "ended or was never offered. Needs root"),
+	&vl_method_BeginFlight,
+	SD_VARLINK_SYMBOL_COMMENT(
+		"Reserve a slot for answering an offer, for this connection. Needs "
+		"root"),
+	&vl_method_AcceptFlight,
+	SD_VARLINK_SYMBOL_COMMENT(
+		"Give back what a flight holds, once its offer is ABORTED, CLOSED or "
+		"was never written; its extents are zeroed first. By the connection "
+		"that began it, or by anybody (root) when that is gone"),
+	&vl_method_EndFlight,
+	SD_VARLINK_SYMBOL_COMMENT("A precondition does not hold, or it failed"), &vl_error_Refused,
+	SD_VARLINK_SYMBOL_COMMENT("Only root may call this"), &vl_error_PermissionDenied);

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdarg.h>
+
+#include "manager.h"
+
+/*
+ * What the daemon does by itself, on start and when devices come and go. The order is the safety:
+ * a region whose memory is offline is first taken to devdax and searched for a portal's superblock,
+ * and only a region that is known not to be a portal comes under the rules of the configuration.
+ */
+
+/* How often a failing look for a superblock is repeated by itself. */
+#define MAX_ATTEMPTS 5
+
+static void decide(struct region *region, int priority, const char *decision, const char *format,
+		   ...) __attribute__((format(printf, 4, 5)));
+
+static void decide(struct region *region, int priority, const char *decision, const char *format,
+		   ...)
+{
+	char text[sizeof(region->text)];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	if (streq(text, region->text))
+		return;
+	COPY(region->text, text);
+	COPY(region->decision, decision);
+	log_decision(priority, region->name, decision, "%s", text);
+}
+
+static void decide_problem(struct region *region, const char *decision,
+			   const struct tier_problem *problem)
+{
+	bool own = streq(problem->object, region->name);
+
+	decide(region, LOG_ERR, decision, "%s%s%s%s%s", own ? "" : problem->object, own ? "" : ": ",
+	       problem->text, problem->next[0] ? "; " : "", problem->next);
+}
+
+static struct region *note_region(struct manager *manager, const struct tier_region *region)
+{
+	struct region *noted;
+
+	for (noted = manager->regions; noted; noted = noted->next)
+		if (streq(noted->name, region->name))
+			break;
+	if (!noted) {
+		noted = calloc(1, sizeof(*noted));
+		if (!noted)
+			return NULL;
+		noted->next = manager->regions;
+		manager->regions = noted;
+		COPY(noted->name, region->name);
+	}
+	if (noted->start != region->start || noted->bytes != region->bytes) {
+		noted->examined = noted->settled = false;
+		noted->attempts = 0;
+		noted->text[0] = '\0';
+	}
+	noted->start = region->start;
+	noted->bytes = region->bytes;
+	noted->scan = manager->scan;
+	return noted;
+}
+
+void region_decided(struct manager *manager, const char *name, const char *decision)
+{
+	for (struct region *region = manager->regions; region; region = region->next)
+		if (streq(region->name, name)) {
+			region->settled = true;
+			region->text[0] = '\0';
+			COPY(region->decision, decision);
+		}
+}
+
+static void prune_regions(struct manager *manager)
+{
+	for (struct region **p = &manager->regions; *p;) {
+		struct region *region = *p;
+
+		if (region->scan == manager->scan) {
+			p = &region->next;
+			continue;
+		}
+		log_decision(LOG_INFO, region->name, "gone", "the region has gone");
+		*p = region->next;
+		free(region);
+	}
+}
+
+void regions_free(struct manager *manager)
+{
+	while (manager->regions) {
+		struct region *region = manager->regions;
+
+		manager->regions = region->next;
+		free(region);
+	}
+}
+
+static bool range_online(const struct tier_topology *topology, uint64_t start, uint64_t bytes)
+{
+	const struct tier_block *blocks;
+	size_t count = 0;
+
+	if (start == TIER_UNKNOWN_U64)
+		return false;
+	blocks = tier_topology_range_blocks(topology, start, bytes, &count);
+	for (size_t i = 0; i < count; i++)
+		if (blocks[i].state != TIER_BLOCK_OFFLINE)
+			return true;
+	return false;
+}
+
+bool region_blocks_online(const struct tier_topology *topology, const struct tier_region *region)
+{
+	return range_online(topology, region->start, region->bytes);
+}
+
+/* The device that a superblock would be at the start of. */
+const struct tier_dax *region_first_dax(const struct tier_topology *topology,
+					const struct tier_region *region)
+{
+	const struct tier_dax *first = NULL, *dax = NULL;
+
+	while ((dax = tier_topology_region_dax(topology, region->name, dax)))
+		if (dax->bytes > 0 && (!first || dax->start < first->start))
+			first = dax; /* the kernel keeps an empty one as a seed */
+	return first;
+}
+
+static void apply_rule(struct manager *manager, const struct tier_region *region,
+		       struct region *noted)
+{
+	const struct tier_config_portal *portal = tier_config_portal_rule(manager->config, region);
+	const struct tier_config_region *rule = tier_config_region_rule(manager->config, region);
+	enum tier_online_zone zone = rule ? rule->online : manager->config->online;
+	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
+	_cleanup_(tier_plan_freep) struct tier_plan *plan = NULL;
+	struct tier_online_request request = {.zone = zone};
+	struct tier_online_policy policy = {
+		.ratio_percent = manager->config->ratio_percent,
+		.requests = &request,
+		.request_count = 1,
+	};
+	struct tier_problem problem = {};
+	const char *zone_name;
+	int r;
+
+	if (portal) {
+		decide(noted, LOG_WARNING, "left-offline",
+		       "[Portal %s] names this region, but there is no portal on it; left offline; "
+		       "tierctl portal format %s",
+		       portal->name, region->name);
+		return;
+	}
+	if (zone == TIER_ONLINE_NO) {
+		decide(noted, LOG_NOTICE, "left-offline",
+		       "not a portal; left offline by %s%s%s; %s",
+		       rule ? "[Region " : "[Daemon] Online=no", rule ? rule->name : "",
+		       rule ? "]" : "",
+		       rule ? "tierctl online" : "tierctl online, or a [Region] rule");
+		return;
+	}
+	/* Fresh: an earlier region's memory has changed what the ratio allows. */
+	COPY(request.region, region->name);
+	r = tier_topology_read(manager->options.sysroot, &topology, &problem);
+	if (r == 0)
+		r = tier_plan_online(topology, &policy, &plan, &problem);
+	if (r != 0)
+		goto fail;
+	zone_name = plan->decision_count > 0 ? tier_zone_name(plan->decisions[0].zone) : "none";
+	if (manager_dry_run(manager)) {
+		decide(noted, LOG_NOTICE, "would-online",
+		       "dry run: would be onlined in zone %s: %s", zone_name,
+		       plan->decision_count > 0 ? plan->decisions[0].reason : "");
+		return;
+	}
+	r = manager_apply(manager, plan, &problem);
+	if (r != 0)
+		goto fail;
+	decide(noted, LOG_NOTICE, "onlined", "onlined in zone %s by %s%s%s: %s", zone_name,
+	       rule ? "[Region " : "[Daemon] Online=", rule ? rule->name : "", rule ? "]" : "",
+	       plan->decision_count > 0 ? plan->decisions[0].reason : "");
+	return;
+
+fail:
+	decide_problem(noted, "online-failed", &problem);
+}
+
+/* Looks for a superblock. Nothing is changed in a dry run, so a device with kmem stays unknown. */
+static int find_portal(struct manager *manager, const struct tier_region *region,
+		       const struct tier_dax *dax, char path[static 64], struct tier_super *ret,
+		       struct tier_problem *problem)
+{
+	snprintf(path, 64, "/dev/%s", dax->name);
+	if (!manager_dry_run(manager))
+		return tier_portal_attach(region->name, path, ret, problem);
+	if (dax->mode != TIER_DAX_DEVDAX)
+		return tier_problem_set(problem, TIER_E_BUSY, region->name, NULL,
+					"dry run: would be taken to devdax to look for a portal");
+	return tier_portal_probe(path, ret, problem);
+}
+
+static void scan_region(struct manager *manager, const struct tier_topology *topology,
+			const struct tier_region *region, bool everything)
+{
+	const struct tier_config_portal *rule = tier_config_portal_rule(manager->config, region);
+	struct region *noted = note_region(manager, region);
+	const struct tier_dax *dax = region_first_dax(topology, region);
+	struct tier_problem problem = {};
+	struct tier_super super;
+	struct portal *known = portals_by_region(manager, region->name);
+	char path[64];
+	int r;
+
+	if (!noted)
+		return;
+	if (everything)
+		noted->settled = false, noted->attempts = 0;
+	if (!dax) {
+		noted->examined = false;
+		decide(noted, LOG_DEBUG, "no-device", "no dax device on it");
+		return;
+	}
+	if (manager->options.sysroot) {
+		decide(noted, LOG_DEBUG, "dump", "part of a dump; nothing is decided");
+		return;
+	}
+	if (dax->start == TIER_UNKNOWN_U64) {
+		decide(noted, LOG_WARNING, "unknown",
+		       "its physical address cannot be read without privilege; left as it is");
+		return;
+	}
+	if (range_online(topology, dax->start, dax->bytes)) {
+		noted->examined = noted->settled = true;
+		if (known)
+			decide(noted, LOG_CRIT, "portal-online",
+			       "holds the portal %s and has been onlined: what another host has "
+			       "there may be overwritten; tierctl offline, and find out by whom",
+			       portal_name(known));
+		else if (!streq(noted->decision, "onlined"))
+			decide(noted, LOG_INFO, "taken-over",
+			       "its memory is online on node %d; left as it is", dax->target_node);
+		return;
+	}
+	/*
+	 * It was no portal, and now somebody has given it to kmem: "tierctl online" or an operator
+	 * is at work, and must not lose the device under their hands.
+	 */
+	if (dax->mode == TIER_DAX_SYSTEM_RAM && noted->examined && !known && !everything)
+		return;
+
+	/* Trying may itself cause device events, so there is an end to it. */
+	if (noted->attempts >= MAX_ATTEMPTS) {
+		if (known)
+			known->scan = manager->scan;
+		return;
+	}
+
+	r = find_portal(manager, region, dax, path, &super, &problem);
+	noted->examined = r == 0 || r == TIER_E_NOT_PORTAL;
+	if (noted->examined)
+		noted->attempts = 0;
+	if (r == TIER_E_NOT_PORTAL) {
+		if (region_blocks_online(topology, region))
+			decide(noted, LOG_INFO, "taken-over",
+			       "a part of its memory is online; left as it is");
+		else if (!noted->settled)
+			apply_rule(manager, region, noted);
+		/*
+		 * Once: a rule that failed would cause device events by its own roll-back and be
+		 * tried for ever, and what an operator has taken offline has to stay so.
+		 */
+		noted->settled = true;
+	} else if (r == 0) {
+		portals_note(manager, region->name, rule ? rule->host : "", path, 0, &super, NULL);
+		noted->text[0] = '\0'; /* flights_announce() tells of it */
+	} else if (r == TIER_E_DAMAGED || r == TIER_E_INCOMPATIBLE || r == TIER_E_TRUNCATED) {
+		portals_note(manager, region->name, rule ? rule->host : "", path, r, NULL,
+			     &problem);
+		noted->text[0] = '\0';
+	} else {
+		/* Unknown whether it is a portal, so it is treated as one. A known one stays one. */
+		noted->attempts++;
+		if (known)
+			known->scan = manager->scan;
+		decide_problem(noted, "unknown", &problem);
+	}
+}
+
+static void warn_auto_online(struct manager *manager, const struct tier_topology *topology)
+{
+	bool bad = topology->hotplug.auto_online[0] &&
+		   !streq(topology->hotplug.auto_online, "offline");
+
+	if (bad && !manager->warned_auto_online)
+		log_decision(LOG_WARNING, "auto_online_blocks", "unsafe",
+			     "is \"%s\": the kernel onlines a portal before anybody can look; boot "
+			     "with memhp_default_state=offline; tierctl doctor",
+			     topology->hotplug.auto_online);
+	manager->warned_auto_online = bad;
+}
+
+int manager_scan(struct manager *manager, bool everything, struct tier_problem *problem)
+{
+	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
+	int r;
+
+	r = tier_topology_read(manager->options.sysroot, &topology, problem);
+	if (r != 0)
+		return r;
+	manager->scan++;
+	warn_auto_online(manager, topology);
+	for (size_t i = 0; i < topology->region_count; i++) {
+		manager_alive(manager);
+		scan_region(manager, topology, &topology->regions[i], everything);
+	}
+	portals_note_files(manager);
+	portals_prune(manager);
+	prune_regions(manager);
+	flights_announce(manager);
+	return 0;
+}

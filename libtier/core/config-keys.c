@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
+
+#include "config-keys.h"
+#include "util.h"
+
+#define NAME_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+
+bool config_name_valid(const char *name)
+{
+	return name[0] != '\0' && name[0] != '.' && name[0] != '-' &&
+	       name[strspn(name, NAME_BYTES)] == '\0';
+}
+
+static int put(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	if (!copy_string(field, bytes, value)) {
+		*ret_reason = "too long";
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int refuse(const char **ret_reason, const char *reason)
+{
+	*ret_reason = reason;
+	return -EINVAL;
+}
+
+static int store_name(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	if (value[0] && !config_name_valid(value))
+		return refuse(ret_reason, "only letters, digits, '.', '_' and '-', and neither "
+					  "'.' nor '-' first");
+	return put(field, bytes, value, ret_reason);
+}
+
+/* QEMU takes commas for the start of another option; colons separate accelerators. */
+static int store_word(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	if (strchr(value, ','))
+		return refuse(ret_reason, "must not contain a comma");
+	if (value[strspn(value, NAME_BYTES ":+")])
+		return refuse(ret_reason, "only letters, digits, '.', '_', '-', '+' and ':'");
+	return put(field, bytes, value, ret_reason);
+}
+
+static int store_path(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	if (value[0] && value[0] != '/')
+		return refuse(ret_reason, "must be an absolute path");
+	return put(field, bytes, value, ret_reason);
+}
+
+/* Goes into QEMU options, where a comma would have to be doubled. */
+static int store_directory(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	if (strchr(value, ','))
+		return refuse(ret_reason, "must not contain a comma");
+	return store_path(field, bytes, value, ret_reason);
+}
+
+static int store_sysfs_path(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	if (value[0] && (strncmp(value, "/sys/", 5) != 0 || value[strlen(value) - 1] == '/'))
+		return refuse(ret_reason,
+			      "must be a path below /sys, e.g. /sys/bus/cxl/devices/region0");
+	return put(field, bytes, value, ret_reason);
+}
+
+static int store_uuid(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	static const char shape[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	size_t i;
+
+	if (value[0] == '\0')
+		return put(field, bytes, value, ret_reason);
+	for (i = 0; shape[i]; i++)
+		if (shape[i] == 'x' ? !isxdigit((unsigned char)value[i]) : value[i] != '-')
+			break;
+	if (shape[i] || value[i])
+		return refuse(ret_reason, "not a UUID");
+	return put(field, bytes, value, ret_reason);
+}
+
+static int store_online(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	static const char *const names[] = {
+		[TIER_ONLINE_AUTO] = "auto",
+		[TIER_ONLINE_MOVABLE] = "movable",
+		[TIER_ONLINE_KERNEL] = "kernel",
+		[TIER_ONLINE_NO] = "no",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (streq(value, names[i])) {
+			*(enum tier_online_zone *)field = (enum tier_online_zone)i;
+			return 0;
+		}
+	return refuse(ret_reason, "not one of no, auto, movable, kernel");
+}
+
+static int store_bool(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (streq(value, words[i])) {
+			*(bool *)field = i & 1;
+			return 0;
+		}
+	return refuse(ret_reason, "not yes or no");
+}
+
+static int store_unsigned(void *field, const char *value, uint64_t minimum, uint64_t maximum)
+{
+	uint64_t number;
+
+	if (strncmp(value, "0x", 2) == 0 || parse_u64(value, &number) < 0 || number < minimum ||
+	    number > maximum)
+		return -EINVAL;
+	*(unsigned *)field = (unsigned)number;
+	return 0;
+}
+
+static int store_ratio(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	if (store_unsigned(field, value, 0, 100000) < 0)
+		return refuse(ret_reason, "not a whole number of percent from 0 to 100000");
+	return 0;
+}
+
+static int store_cpus(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	if (store_unsigned(field, value, 1, 1024) < 0)
+		return refuse(ret_reason, "not a whole number from 1 to 1024");
+	return 0;
+}
+
+static int store_memory(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	uint64_t size = 0;
+
+	if (value[0] && (parse_bytes(value, &size) < 0 || size == 0))
+		return refuse(ret_reason, "not a size such as 256M");
+	if (size % (2 * MIB) != 0)
+		return refuse(ret_reason, "not a multiple of 2M, the size of a huge page");
+	*(uint64_t *)field = size;
+	return 0;
+}
+
+/* The same layout in a region and a portal: the flag stands right before the number. */
+struct serial {
+	bool match;
+	uint64_t serial;
+};
+static_assert(offsetof(struct tier_config_region, serial) -
+			      offsetof(struct tier_config_region, match_serial) ==
+		      offsetof(struct serial, serial),
+	      "store_serial() writes both fields");
+static_assert(offsetof(struct tier_config_portal, serial) -
+			      offsetof(struct tier_config_portal, match_serial) ==
+		      offsetof(struct serial, serial),
+	      "store_serial() writes both fields");
+
+static int store_serial(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	struct serial *serial = field;
+	uint64_t number = 0;
+
+	if (value[0] && parse_u64(value, &number) < 0)
+		return refuse(ret_reason, "not a serial number, decimal or with 0x");
+	serial->match = value[0] != '\0';
+	serial->serial = number;
+	return 0;
+}
+
+/* The machine's list; the field is its pointer, and the count follows it. */
+struct arguments {
+	char **values;
+	size_t count;
+};
+static_assert(offsetof(struct tier_config_machine, argument_count) -
+			      offsetof(struct tier_config_machine, arguments) ==
+		      offsetof(struct arguments, count),
+	      "store_argument() writes both fields");
+
+const char *config_argument_refused(const char *previous, const char *argument)
+{
+	/* What cxl-tierd decides by itself, by the name that QEMU gives the option. */
+	static const struct {
+		const char *option, *reason;
+	} owned[] = {
+		{"incoming", "cxl-tierd decides when a machine waits for a flight"},
+		{"qmp", "cxl-tierd has the machine's QMP socket"},
+		{"qmp-pretty", "cxl-tierd has the machine's QMP socket"},
+		{"daemonize", "cxl-tierd watches the process that it started"},
+		{"sandbox", "cxl-tierd sets the sandbox"},
+		{"S", "cxl-tierd decides when a machine runs"},
+		{"preconfig", "cxl-tierd decides when a machine runs"},
+		{"loadvm", "a machine's state comes from a flight or from nowhere"},
+		{"runas", "use User="},
+		{"run-with", "use User="},
+		{"chroot", "use User="},
+		{"pidfile", "cxl-tierd watches the process that it started"},
+		{"machine", "use Type="},
+		{"M", "use Type="},
+		{"accel", "use Accelerator="},
+		{"enable-kvm", "use Accelerator="},
+		{"smp", "use Cpus="},
+		{"m", "use Memory="},
+		{"mem-path", "use Memory=; the RAM's file belongs to cxl-tierd"},
+		{"mem-prealloc", "use Memory=; the RAM's file belongs to cxl-tierd"},
+		{"readconfig", "a file could bring any of the options that cxl-tierd sets"},
+	};
+	const char *option = argument;
+
+	/* QEMU takes -option and --option for the same. */
+	if (previous && (streq(previous, "-object") || streq(previous, "--object")) &&
+	    strstr(argument, "memory-backend"))
+		return "use Memory=; memory backends belong to cxl-tierd";
+	if (option[0] != '-')
+		return NULL;
+	option += option[1] == '-' ? 2 : 1;
+	for (size_t i = 0; i < ARRAY_SIZE(owned); i++)
+		if (streq(option, owned[i].option))
+			return owned[i].reason;
+	return NULL;
+}
+
+static int store_argument(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	struct arguments *list = field;
+	const char *reason;
+	char **slot;
+
+	if (value[0] == '\0') {
+		for (size_t i = 0; i < list->count; i++)
+			free(list->values[i]);
+		free(list->values);
+		*list = (struct arguments){};
+		return 0;
+	}
+	reason = config_argument_refused(list->count ? list->values[list->count - 1] : NULL, value);
+	if (reason)
+		return refuse(ret_reason, reason);
+	if (list->count == 1024)
+		return refuse(ret_reason, "more than 1024 arguments");
+	_cleanup_free_ char *copy = strdup(value);
+	if (!copy)
+		return -ENOMEM;
+	slot = array_grow(&list->values, &list->count, sizeof(*list->values));
+	if (!slot)
+		return -ENOMEM;
+	*slot = TAKE(copy);
+	return 0;
+}
+
+#define KEY(section, type, name, field, store, fallback)                                           \
+	{section, name, store, offsetof(type, field), sizeof(((type *)0)->field), fallback}
+#define DAEMON(...)  KEY(CONFIG_DAEMON, struct tier_config, __VA_ARGS__)
+#define REGION(...)  KEY(CONFIG_REGION, struct tier_config_region, __VA_ARGS__)
+#define PORTAL(...)  KEY(CONFIG_PORTAL, struct tier_config_portal, __VA_ARGS__)
+#define MACHINE(...) KEY(CONFIG_MACHINE, struct tier_config_machine, __VA_ARGS__)
+
+const struct config_key config_keys[] = {
+	DAEMON("Ratio", ratio_percent, store_ratio, "301"),
+	DAEMON("DryRun", dry_run, store_bool, "no"),
+	DAEMON("Online", online, store_online, "no"),
+	DAEMON("VmDirectory", vm_directory, store_directory, "/run/cxl-tier/vm"),
+	REGION("MatchSerial", match_serial, store_serial, NULL),
+	REGION("MatchUUID", match_uuid, store_uuid, NULL),
+	REGION("MatchPath", match_path, store_sysfs_path, NULL),
+	REGION("Online", online, store_online, "no"),
+	PORTAL("MatchSerial", match_serial, store_serial, NULL),
+	PORTAL("MatchUUID", match_uuid, store_uuid, NULL),
+	PORTAL("MatchPath", match_path, store_sysfs_path, NULL),
+	PORTAL("File", file, store_path, NULL),
+	PORTAL("Host", host, store_name, NULL),
+	MACHINE("Qemu", qemu, store_path, "/usr/bin/qemu-system-x86_64"),
+	MACHINE("Type", type, store_word, "q35"),
+	MACHINE("Memory", memory_bytes, store_memory, NULL),
+	MACHINE("Cpus", cpus, store_cpus, "1"),
+	MACHINE("Accelerator", accelerator, store_word, "kvm:tcg"),
+	MACHINE("User", user, store_name, "cxl-tier-vm"),
+	MACHINE("Argument", arguments, store_argument, NULL),
+};
+const size_t config_key_count = ARRAY_SIZE(config_keys);
+
+void config_section_defaults(enum config_section section, void *target)
+{
+	const char *reason;
+
+	for (size_t i = 0; i < config_key_count; i++) {
+		const struct config_key *key = &config_keys[i];
+
+		if (key->section == section)
+			key->store((char *)target + key->offset, key->bytes, key->fallback ?: "",
+				   &reason);
+	}
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TIER_CORE_CONFIG_KEYS_H
+#define TIER_CORE_CONFIG_KEYS_H
+
+#include <stdint.h>
+
+#include "tier-config.h"
+
+/* Which keys exist, and what a value must look like. */
+
+enum config_section {
+	CONFIG_DAEMON,
+	CONFIG_REGION,
+	CONFIG_PORTAL,
+	CONFIG_MACHINE,
+};
+
+/* Stores one assignment; an empty @value restores the default. 0; -EINVAL with the reason. */
+typedef int (*config_store)(void *field, size_t bytes, const char *value, const char **ret_reason);
+
+struct config_key {
+	enum config_section section;
+	const char *name;
+	config_store store;
+	size_t offset; /* into the struct of the section */
+	size_t bytes;  /* of the field */
+	const char *fallback; /* what an empty value means, in the key's own syntax; NULL: zero */
+};
+
+extern const struct config_key config_keys[];
+extern const size_t config_key_count;
+
+/* [A-Za-z0-9._-]+, not starting with '.' or '-', since a name becomes a path and an argument. */
+bool config_name_valid(const char *name);
+
+/*
+ * What a single key cannot tell, once every file has been read: a section may be spread over
+ * several files, so that something is missing is known only at the end. The problem's object is
+ * the section. Returns 0 or -EINVAL.
+ */
+int config_check(const struct tier_config *config, struct tier_problem *problem);
+
+/*
+ * Why a machine's Argument= may not be given, or NULL if it may. @previous is the argument before
+ * it, NULL for the first.
+ */
+const char *config_argument_refused(const char *previous, const char *argument);
+
+/* Gives every key of a section its default. */
+void config_section_defaults(enum config_section section, void *target);
+
+#endif

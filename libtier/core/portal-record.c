@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tier-portal.h"
+#include "util.h"
+#include "record.h"
+
+/* The records of a host area on the medium; docs/portal-format.md is the same in words. */
+
+#define RECORD_VERSION 0
+
+/* Where things lie in a host area. */
+#define OFFSET_HOST    UINT64_C(0)
+#define OFFSET_OFFERS  UINT64_C(0x1000)
+#define OFFSET_ANSWERS UINT64_C(0x9000)
+#define OFFSET_EXTENTS UINT64_C(0x20000)
+#define OFFSET_BLOBS   UINT64_C(0x100000)
+
+struct wire_host {
+	struct wire_head head;
+	char name[TIER_PORTAL_NAME];
+	le64 beat_usec;
+	uint8_t reserved[152];
+	struct wire_tail tail;
+};
+static_assert(sizeof(struct wire_host) == 256);
+static_assert(offsetof(struct wire_host, name) == 48);
+static_assert(offsetof(struct wire_host, beat_usec) == 80);
+
+struct wire_extent {
+	struct wire_head head;
+	le32 state;
+	uint8_t reserved_0[12];
+	uint8_t flight[16];
+	uint8_t reserved_1[32];
+	struct wire_tail tail;
+};
+static_assert(sizeof(struct wire_extent) == 128);
+static_assert(offsetof(struct wire_extent, state) == 48);
+static_assert(offsetof(struct wire_extent, flight) == 64);
+
+/* Two copies of each, none of which shares a cache line with another. */
+static_assert(OFFSET_HOST + 2 * sizeof(struct wire_host) <= OFFSET_OFFERS);
+static_assert(OFFSET_OFFERS + TIER_PORTAL_FLIGHTS * 2 * FLIGHT_RECORD_BYTES == OFFSET_ANSWERS);
+static_assert(OFFSET_ANSWERS + TIER_PORTAL_FLIGHTS * 2 * FLIGHT_RECORD_BYTES <= OFFSET_EXTENTS);
+static_assert(OFFSET_EXTENTS + TIER_PORTAL_HOST_EXTENTS * 2 * sizeof(struct wire_extent) ==
+	      OFFSET_BLOBS);
+static_assert(sizeof(struct wire_host) % WIRE_LINE == 0);
+static_assert(sizeof(struct wire_extent) % WIRE_LINE == 0);
+static_assert(FLIGHT_RECORD_BYTES % WIRE_LINE == 0);
+
+static const char magics[][5] = {
+	[TIER_RECORD_HOST] = "TPho",
+	[TIER_RECORD_EXTENT] = "TPex",
+	[TIER_RECORD_OFFER] = "TPof",
+	[TIER_RECORD_ANSWER] = "TPan",
+};
+
+size_t tier_record_bytes(enum tier_record_kind kind)
+{
+	switch (kind) {
+	case TIER_RECORD_HOST:
+		return sizeof(struct wire_host);
+	case TIER_RECORD_EXTENT:
+		return sizeof(struct wire_extent);
+	case TIER_RECORD_OFFER:
+	case TIER_RECORD_ANSWER:
+		return FLIGHT_RECORD_BYTES;
+	}
+	return 0;
+}
+
+uint64_t tier_record_offset(const struct tier_super *super, enum tier_record_kind kind,
+			    uint32_t host, uint32_t index, unsigned copy)
+{
+	uint64_t offset = super->host_area_offset + host * super->host_area_bytes;
+
+	switch (kind) {
+	case TIER_RECORD_HOST:
+		offset += OFFSET_HOST;
+		break;
+	case TIER_RECORD_EXTENT:
+		offset += OFFSET_EXTENTS;
+		index -= super->hosts[host].first_extent;
+		break;
+	case TIER_RECORD_OFFER:
+		offset += OFFSET_OFFERS;
+		break;
+	case TIER_RECORD_ANSWER:
+		offset += OFFSET_ANSWERS;
+		break;
+	}
+	return offset + (index * UINT64_C(2) + copy) * tier_record_bytes(kind);
+}
+
+uint64_t tier_blob_area(const struct tier_super *super, uint32_t host, uint64_t *ret_bytes)
+{
+	*ret_bytes = super->host_area_bytes - OFFSET_BLOBS;
+	return super->host_area_offset + host * super->host_area_bytes + OFFSET_BLOBS;
+}
+
+void record_put_head(struct wire_head *head, const struct tier_super *super,
+		     enum tier_record_kind kind, uint32_t host, uint32_t index,
+		     const struct tier_stamp *stamp)
+{
+	memcpy(head->magic, magics[kind], sizeof(head->magic));
+	head->version = put_le16(RECORD_VERSION);
+	head->bytes = put_le16((uint16_t)tier_record_bytes(kind));
+	memcpy(head->uuid, super->uuid.bytes, sizeof(head->uuid));
+	head->incarnation = put_le64(stamp->incarnation);
+	head->generation = put_le64(stamp->generation);
+	head->host = put_le32(host);
+	head->index = put_le32(index);
+}
+
+/* The last step of every encoder: @wire is complete but for its tail. */
+void record_seal(void *buffer, void *wire, size_t bytes, const struct tier_stamp *stamp)
+{
+	struct wire_tail *tail = (void *)((char *)wire + bytes - sizeof(*tail));
+
+	tail->sequence = put_le64(stamp->sequence);
+	tail->crc = put_le32(tier_crc32c(0, wire, bytes - sizeof(tail->crc)));
+	memcpy(buffer, wire, bytes);
+}
+
+/*
+ * The first step of every decoder: @wire is a private copy. The head is checked against the place
+ * by the comparison that ends every decoder.
+ */
+int record_open(const void *wire, size_t bytes, struct tier_stamp *ret_stamp)
+{
+	const struct wire_head *head = wire;
+	const struct wire_tail *tail =
+		(const void *)((const char *)wire + bytes - sizeof(struct wire_tail));
+
+	if (wire_all_zero(wire, bytes))
+		return TIER_E_NOT_FOUND;
+	if (get_le32(tail->crc) != tier_crc32c(0, wire, bytes - sizeof(tail->crc)))
+		return TIER_E_DAMAGED;
+	*ret_stamp = (struct tier_stamp){
+		.incarnation = get_le64(head->incarnation),
+		.generation = get_le64(head->generation),
+		.sequence = get_le64(tail->sequence),
+	};
+	return ret_stamp->incarnation == 0 || ret_stamp->sequence == 0 ? TIER_E_DAMAGED : 0;
+}
+
+void tier_host_encode(const struct tier_super *super, uint32_t host,
+		      const struct tier_host_record *record, void *buffer)
+{
+	struct wire_host wire = {.beat_usec = put_le64(record->beat_usec)};
+
+	record_put_head(&wire.head, super, TIER_RECORD_HOST, host, 0, &record->stamp);
+	wire_put_text(wire.name, sizeof(wire.name), record->name);
+	record_seal(buffer, &wire, sizeof(wire), &record->stamp);
+}
+
+int tier_host_decode(const struct tier_super *super, uint32_t host, const void *buffer,
+		     struct tier_host_record *ret)
+{
+	struct tier_host_record record = {.present = true};
+	struct wire_host wire, canonical;
+	int r;
+
+	memcpy(&wire, buffer, sizeof(wire));
+	r = record_open(&wire, sizeof(wire), &record.stamp);
+	if (r != 0)
+		return r;
+	if (memcmp(wire.name, super->hosts[host].name, sizeof(wire.name)) != 0)
+		return TIER_E_DAMAGED;
+	memcpy(record.name, wire.name, sizeof(record.name));
+	record.beat_usec = get_le64(wire.beat_usec);
+	tier_host_encode(super, host, &record, &canonical);
+	if (memcmp(&wire, &canonical, sizeof(wire)) != 0)
+		return TIER_E_DAMAGED;
+	*ret = record;
+	return 0;
+}
+
+void tier_extent_encode(const struct tier_super *super, const struct tier_extent_record *record,
+			void *buffer)
+{
+	struct wire_extent wire = {.state = put_le32(record->state)};
+
+	record_put_head(&wire.head, super, TIER_RECORD_EXTENT,
+			tier_super_extent_home(super, record->extent), record->extent,
+			&record->stamp);
+	memcpy(wire.flight, record->flight.bytes, sizeof(wire.flight));
+	record_seal(buffer, &wire, sizeof(wire), &record->stamp);
+}
+
+int tier_extent_decode(const struct tier_super *super, uint32_t extent, const void *buffer,
+		       struct tier_extent_record *ret)
+{
+	struct tier_extent_record record = {.extent = extent};
+	struct wire_extent wire, canonical;
+	int r;
+
+	memcpy(&wire, buffer, sizeof(wire));
+	r = record_open(&wire, sizeof(wire), &record.stamp);
+	if (r != 0)
+		return r;
+	if (get_le32(wire.state) > TIER_EXTENT_RETIRED)
+		return TIER_E_DAMAGED;
+	record.state = get_le32(wire.state);
+	memcpy(record.flight.bytes, wire.flight, sizeof(wire.flight));
+	if (record.state == TIER_EXTENT_CLAIMED && wire_uuid_null(&record.flight))
+		return TIER_E_DAMAGED;
+	tier_extent_encode(super, &record, &canonical);
+	if (memcmp(&wire, &canonical, sizeof(wire)) != 0)
+		return TIER_E_DAMAGED;
+	*ret = record;
+	return 0;
+}
+
+const char *tier_flight_state_name(enum tier_flight_state state)
+{
+	static const char *const names[] = {
+		[TIER_FLIGHT_NONE] = "NONE",	       [TIER_FLIGHT_OFFERED] = "OFFERED",
+		[TIER_FLIGHT_PUBLISHED] = "PUBLISHED", [TIER_FLIGHT_COMMITTED] = "COMMITTED",
+		[TIER_FLIGHT_ABORTED] = "ABORTED",     [TIER_FLIGHT_CLOSED] = "CLOSED",
+		[TIER_FLIGHT_READY] = "READY",	       [TIER_FLIGHT_ACCEPTED] = "ACCEPTED",
+		[TIER_FLIGHT_RUNNING] = "RUNNING",     [TIER_FLIGHT_DONE] = "DONE",
+		[TIER_FLIGHT_REFUSED] = "REFUSED",
+	};
+
+	return (size_t)state < ARRAY_SIZE(names) ? names[state] : "?";
+}
+
+const char *tier_extent_state_name(enum tier_extent_state state)
+{
+	static const char *const names[] = {
+		[TIER_EXTENT_FREE] = "free",
+		[TIER_EXTENT_CLAIMED] = "claimed",
+		[TIER_EXTENT_SCRUB] = "scrub",
+		[TIER_EXTENT_RETIRED] = "retired",
+	};
+
+	return (size_t)state < ARRAY_SIZE(names) ? names[state] : "?";
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TIER_RECORD_H
+#define TIER_RECORD_H
+
+/* What every record begins and ends with, and the steps that every encoder and decoder share. */
+
+#include "wire.h"
+
+struct wire_head {
+	char magic[4];
+	le16 version;
+	le16 bytes; /* of the record, head and tail included */
+	uint8_t uuid[16];
+	le64 incarnation;
+	le64 generation;
+	le32 host;  /* slot of the writer */
+	le32 index; /* flight slot or extent */
+};
+static_assert(sizeof(struct wire_head) == 48);
+static_assert(offsetof(struct wire_head, uuid) == 8);
+static_assert(offsetof(struct wire_head, incarnation) == 24);
+static_assert(offsetof(struct wire_head, generation) == 32);
+static_assert(offsetof(struct wire_head, host) == 40);
+
+struct wire_tail {
+	le64 sequence;
+	uint8_t reserved[4];
+	le32 crc; /* of everything before it */
+};
+static_assert(sizeof(struct wire_tail) == 16);
+
+#define FLIGHT_RECORD_BYTES 1024 /* an offer or an answer */
+
+void record_put_head(struct wire_head *head, const struct tier_super *super,
+		     enum tier_record_kind kind, uint32_t host, uint32_t index,
+		     const struct tier_stamp *stamp);
+void record_seal(void *buffer, void *wire, size_t bytes, const struct tier_stamp *stamp);
+int record_open(const void *wire, size_t bytes, struct tier_stamp *ret_stamp);
+
+#endif

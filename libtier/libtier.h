@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef LIBTIER_H
+#define LIBTIER_H
+
+/* Everything that libtier exports. */
+
+#include "tier-error.h"
+#include "tier-topology.h"
+#include "tier-online.h"
+#include "tier-mover.h"
+#include "tier-config.h"
+#include "tier-portal.h"
+#include "tier-machine.h"
+#include "tier-flight.h"
+
+#endif

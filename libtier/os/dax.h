@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TIER_DAX_H
+#define TIER_DAX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sysfs.h"
+#include "tier-error.h"
+
+/*
+ * Dax devices of a CXL region: carved at fixed offsets, bound to a driver, given back. In sysfs and
+ * not through libdaxctl, which can neither place a device at an offset of our choice and keep it
+ * unbound, nor take an id back from a driver.
+ */
+struct dax_device {
+	char name[32];	 /* "dax0.1" */
+	char driver[32]; /* "kmem", "device_dax", or empty */
+	uint64_t start;	 /* host physical */
+	uint64_t bytes;
+	int target_node;
+};
+
+/* The devices of @region that have a size. free() the array. */
+int dax_list(const struct sysfs *sysfs, const char *region, struct dax_device **ret, size_t *count,
+	     struct tier_problem *problem);
+
+/* A new device over [start, start + bytes), bound to nothing, its memmap in DRAM. */
+int dax_create(const struct sysfs *sysfs, const char *region, uint64_t start, uint64_t bytes,
+	       char name[static 32], struct tier_problem *problem);
+
+/* Unbinds and destroys. -EBUSY while its memory is online. */
+int dax_destroy(const struct sysfs *sysfs, const char *region, const char *name,
+		struct tier_problem *problem);
+
+/* Binds to "kmem" or "device_dax"; from the other driver if need be. */
+int dax_bind(const struct sysfs *sysfs, const char *name, const char *driver,
+	     struct tier_problem *problem);
+int dax_unbind(const struct sysfs *sysfs, const char *name, struct tier_problem *problem);
+
+/* Sets the size of an unbound device; growing and shrinking happen at its end. */
+int dax_resize(const struct sysfs *sysfs, const char *name, uint64_t bytes,
+	       struct tier_problem *problem);
+
+/* Waits until udev has made /dev/NAME; @path is filled in. */
+int dax_await_node(const char *name, char path[static 64], struct tier_problem *problem);
+
+#endif

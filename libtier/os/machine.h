@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TIER_OS_MACHINE_H
+#define TIER_OS_MACHINE_H
+
+#include "qmp.h"
+#include "tier-machine.h"
+
+/* A connection to a running machine. */
+struct tier_machine {
+	char name[64];
+	char directory[320]; /* VmDirectory/NAME: qmp, ram, log, state of the guest's consoles */
+	struct qmp *qmp;
+	int pidfd;
+};
+
+DEFINE_CLEANUP(struct tier_machine *, tier_machine_free)
+
+/* Fills in @directory and connects; used by start (after the spawn) and attach. */
+int machine_connect(const struct tier_config *config, const char *name, struct tier_machine **ret,
+		    struct tier_problem *problem);
+
+/* VmDirectory/NAME */
+int machine_directory(const struct tier_config *config, const char *name,
+		      char directory[static 320], struct tier_problem *problem);
+
+#endif

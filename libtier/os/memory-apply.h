@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TIER_OS_MEMORY_APPLY_H
+#define TIER_OS_MEMORY_APPLY_H
+
+#include "sysfs.h"
+#include "tier-online.h"
+#include "util.h"
+
+/*
+ * One memory block. All return 0 or a negative errno; @problem is filled in, and names @region,
+ * since that is what people know.
+ */
+
+/* The zone of an online block, NONE of an offline one. */
+int memory_block_zone(const struct sysfs *sysfs, uint64_t block, enum tier_zone *ret);
+/*
+ * Onlines into Movable, or into a kernel zone. A block that is online there already is left alone
+ * and *ret_changed is false; one that is online elsewhere is -EBUSY: somebody else did that.
+ */
+int memory_block_online(const struct sysfs *sysfs, const char *region, uint64_t block, bool movable,
+			bool *ret_changed, struct tier_problem *problem);
+/*
+ * Evacuates and offlines. The kernel migrates what it can each time it is asked, so EBUSY is tried
+ * again a few times and within a deadline. *ret_zone is where it was, NONE if it was offline.
+ */
+int memory_block_offline(const struct sysfs *sysfs, const char *region, uint64_t block,
+			 enum tier_zone *ret_zone, struct tier_problem *problem);
+
+/* The dax devices of this machine, through libdaxctl. */
+struct memory_dax;
+int memory_dax_new(struct memory_dax **ret);
+struct memory_dax *memory_dax_free(struct memory_dax *dax);
+DEFINE_CLEANUP(struct memory_dax *, memory_dax_free)
+
+int memory_dax_mode(const struct sysfs *sysfs, const char *name, enum tier_dax_mode *ret);
+/* Binds it to the driver of @mode, or to none. Bound to that already: nothing happens. */
+int memory_dax_bind(struct memory_dax *dax, const struct sysfs *sysfs, const char *name,
+		    enum tier_dax_mode mode, struct tier_problem *problem);
+/* The memory blocks that its ranges fill, ascending; free(). */
+int memory_dax_blocks(struct memory_dax *dax, const struct sysfs *sysfs, const char *name,
+		      uint64_t **ret_blocks, size_t *ret_count, struct tier_problem *problem);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
+#include "topology-read.h"
+
+/*
+ * Nodes come from sysfs on this machine as well: libnuma reads distances and the highest node when
+ * it is loaded and never again, so a daemon would not see the node of a region that arrives later.
+ */
+
+static const char nodes_path[] = "sys/devices/system/node";
+
+static void read_meminfo(const struct sysfs *sysfs, struct tier_node *node)
+{
+	_cleanup_free_ char *text = NULL;
+	const char *p;
+
+	if (sysfs_read_text(sysfs, &text, "%s/node%d/meminfo", nodes_path, node->id) != 0)
+		return;
+	if ((p = strstr(text, "MemTotal:")))
+		node->total_bytes = strtoull(p + strlen("MemTotal:"), NULL, 10) * KIB;
+	if ((p = strstr(text, "MemFree:")))
+		node->free_bytes = strtoull(p + strlen("MemFree:"), NULL, 10) * KIB;
+}
+
+/* One number per online node, in the order of their ids; @names is in that order. */
+static int read_distances(const struct sysfs *sysfs, const struct sysfs_names *names,
+			  struct tier_node *node)
+{
+	char text[4096], *p = text, *end;
+
+	if (sysfs_read_string(sysfs, text, sizeof(text), "%s/node%d/distance", nodes_path,
+			      node->id) != 0)
+		return 0;
+	for (size_t i = 0; i < names->count; i++, p = end) {
+		unsigned long distance = strtoul(p, &end, 10);
+
+		if (end == p)
+			break;
+		struct tier_node_distance *d =
+			array_grow(&node->distances, &node->distance_count, sizeof(*d));
+		if (!d)
+			return -ENOMEM;
+		d->node = atoi(names->names[i] + strlen("node"));
+		d->distance = (unsigned)distance;
+	}
+	return 0;
+}
+
+static void read_access(const struct sysfs *sysfs, struct tier_node *node)
+{
+	const struct {
+		const char *name;
+		uint64_t *value;
+	} attributes[] = {
+		{"read_latency", &node->read_latency_nsec},
+		{"write_latency", &node->write_latency_nsec},
+		{"read_bandwidth", &node->read_bandwidth_mbps},
+		{"write_bandwidth", &node->write_bandwidth_mbps},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(attributes); i++) {
+		uint64_t value;
+
+		/* The kernel says 0 for what no table told it. */
+		if (sysfs_read_u64(sysfs, &value, "%s/node%d/access0/initiators/%s", nodes_path,
+				   node->id, attributes[i].name) == 0 &&
+		    value != 0)
+			*attributes[i].value = value;
+	}
+}
+
+static int read_tiers(const struct sysfs *sysfs, struct tier_topology *topology)
+{
+	static const char path[] = "sys/devices/virtual/memory_tiering";
+	_cleanup_names_ struct sysfs_names tiers = {};
+	int r = sysfs_list(sysfs, &tiers, "memory_tier", path);
+
+	if (r < 0)
+		return r;
+	for (size_t t = 0; t < tiers.count; t++) {
+		char list[512];
+
+		if (sysfs_read_string(sysfs, list, sizeof(list), "%s/%s/nodelist", path,
+				      tiers.names[t]) != 0)
+			continue;
+		for (size_t i = 0; i < topology->node_count; i++)
+			if (list_has(list, (unsigned)topology->nodes[i].id))
+				topology->nodes[i].tier =
+					atoi(tiers.names[t] + strlen("memory_tier"));
+	}
+	return 0;
+}
+
+/*
+ * "Node 0, zone   Normal", then lines of "name value" of which "present" counts the pages of the
+ * zone; /proc/zoneinfo lists the zones of memoryless nodes too.
+ */
+static int read_zoneinfo(const struct sysfs *sysfs, struct tier_topology *topology)
+{
+	_cleanup_free_ char *text = NULL;
+	struct tier_node *node = NULL;
+	bool movable = false, device = false;
+	char *save = NULL;
+	int r = sysfs_read_text(sysfs, &text, "proc/zoneinfo");
+
+	if (r)
+		return r < 0 ? r : 0;
+	for (size_t i = 0; i < topology->node_count; i++)
+		topology->nodes[i].present_kernel_bytes = topology->nodes[i].present_movable_bytes =
+			0;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char zone[32];
+		uint64_t pages;
+		int id;
+
+		if (sscanf(line, "Node %d, zone %31s", &id, zone) == 2) {
+			node = (struct tier_node *)tier_topology_node(topology, id);
+			movable = streq(zone, "Movable");
+			device = streq(zone, "Device");
+		} else if (node && !device && sscanf(line, " present %" SCNu64, &pages) == 1) {
+			uint64_t *sum = movable ? &node->present_movable_bytes
+						: &node->present_kernel_bytes;
+			*sum += pages * topology->page_bytes;
+		}
+	}
+	return 0;
+}
+
+int topology_read_nodes(const struct sysfs *sysfs, struct tier_topology *topology)
+{
+	_cleanup_names_ struct sysfs_names names = {};
+	int r = sysfs_list(sysfs, &names, "node", nodes_path);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < names.count; i++) {
+		struct tier_node *node =
+			topology_add_node(topology, atoi(names.names[i] + strlen("node")));
+
+		if (!node)
+			return -ENOMEM;
+		unsigned id = (unsigned)node->id;
+		node->online = sysfs_list_has(sysfs, id, "sys/devices/system/node/online");
+		node->has_cpu = sysfs_list_has(sysfs, id, "sys/devices/system/node/has_cpu");
+		node->has_memory = sysfs_list_has(sysfs, id, "sys/devices/system/node/has_memory");
+		(void)sysfs_read_string(sysfs, node->cpus, sizeof(node->cpus), "%s/node%d/cpulist",
+					nodes_path, node->id);
+		read_meminfo(sysfs, node);
+		read_access(sysfs, node);
+		r = read_distances(sysfs, &names, node);
+		if (r < 0)
+			return r;
+	}
+	r = read_zoneinfo(sysfs, topology);
+	return r < 0 ? r : read_tiers(sysfs, topology);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TIER_CONFIG_H
+#define TIER_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tier-error.h"
+#include "tier-online.h"
+
+/* [Region NAME]: a rule for the regions that match every Match* given (at least one). */
+struct tier_config_region {
+	char name[64];
+	bool match_serial;
+	uint64_t serial;      /* MatchSerial=: of any memdev of the region */
+	char match_uuid[37];  /* MatchUUID= */
+	char match_path[256]; /* MatchPath=: sysfs path, e.g. /sys/bus/cxl/devices/region0 */
+	enum tier_online_zone online; /* Online=no|auto|movable|kernel */
+};
+
+/* [Portal NAME]: a region (Match* as above) or a plain file that this host shares with others. */
+struct tier_config_portal {
+	char name[64];
+	bool match_serial;
+	uint64_t serial;
+	char match_uuid[37];
+	char match_path[256];
+	char file[256]; /* File=: a portal on a plain file, for tests */
+	char host[32];	/* Host=: this host's slot; empty: the hostname */
+};
+
+/* [Machine NAME]: a virtual machine that may be started here, and nothing else may. */
+struct tier_config_machine {
+	char name[64];
+	char qemu[256];	       /* Qemu=, default /usr/bin/qemu-system-x86_64 */
+	char type[64];	       /* Type=, default q35 */
+	uint64_t memory_bytes; /* Memory=, e.g. 256M; required */
+	unsigned cpus;	       /* Cpus=, default 1 */
+	char accelerator[32];  /* Accelerator=, default "kvm:tcg" (QEMU's -accel fallback) */
+	char user[32];	       /* User=, whom QEMU runs as; default cxl-tier-vm */
+	char **arguments;      /* Argument=, repeatable, one QEMU argument each, in order */
+	size_t argument_count;
+};
+
+struct tier_config {
+	unsigned ratio_percent;	      /* [Daemon] Ratio=, default 301 */
+	bool dry_run;		      /* [Daemon] DryRun=, default no */
+	enum tier_online_zone online; /* [Daemon] Online=: regions without a rule; default no */
+	char vm_directory[256];	      /* [Daemon] VmDirectory=, default /run/cxl-tier/vm */
+	struct tier_config_region *regions;
+	size_t region_count;
+	struct tier_config_portal *portals;
+	size_t portal_count;
+	struct tier_config_machine *machines;
+	size_t machine_count;
+};
+
+/** tier_config_new() - the defaults */
+int tier_config_new(struct tier_config **ret);
+struct tier_config *tier_config_free(struct tier_config *config);
+
+/**
+ * tier_config_parse() - add one file's text to a configuration
+ * @config: changed in place; a later assignment wins, an empty one resets a list
+ * @text, @bytes: the file; need not be terminated
+ * @file: its name, for the problem
+ * @problem: object is "file:line", the text quotes what is wrong
+ *
+ * Pure. Syntax: [Section] or [Section NAME], Key=Value, comments with # or ;, continuation lines
+ * are not supported. A section of the same name continues the earlier one.
+ *
+ * Return: 0; -EINVAL with file, line and reason for an unknown section or key or a bad value;
+ * -ENOMEM. On failure @config may hold a part of the file and must be thrown away.
+ */
+int tier_config_parse(struct tier_config *config, const char *text, size_t bytes, const char *file,
+		      struct tier_problem *problem);
+
+/**
+ * tier_config_load() - the configuration of this host
+ * @sysroot: prefix of the directories, NULL for none
+ * @path: a single file to read instead, NULL for the usual places
+ *
+ * Reads cxl-tier/cxl-tierd.conf from the first of /etc, /run, /usr/lib that has one, then every
+ * cxl-tier/cxl-tierd.conf.d/NAME.conf of /usr/lib, /run and /etc in the order of NAME; a file in
+ * /etc hides one of the same name in /run and /usr/lib.
+ *
+ * Return: 0; -EINVAL with file, line and reason; other negative errno with the file.
+ */
+int tier_config_load(const char *sysroot, const char *path, struct tier_config **ret,
+		     struct tier_problem *problem);
+
+const struct tier_config_machine *tier_config_machine(const struct tier_config *config,
+						      const char *name);
+
+/**
+ * tier_config_region_rule() - the rule that applies to a region: the first that matches, or NULL
+ */
+const struct tier_config_region *tier_config_region_rule(const struct tier_config *config,
+							 const struct tier_region *region);
+
+/**
+ * tier_config_portal_rule() - the [Portal] section that matches a region, or NULL
+ */
+const struct tier_config_portal *tier_config_portal_rule(const struct tier_config *config,
+							 const struct tier_region *region);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TIER_ONLINE_H
+#define TIER_ONLINE_H
+
+#include "tier-topology.h"
+
+/* What is wanted for one region. */
+enum tier_online_zone {
+	TIER_ONLINE_AUTO,    /* Movable if the ratio allows it, else a kernel zone */
+	TIER_ONLINE_MOVABLE, /* Movable, or refuse */
+	TIER_ONLINE_KERNEL,
+	TIER_ONLINE_NO, /* leave offline */
+};
+
+struct tier_online_request {
+	char region[32];
+	enum tier_online_zone zone;
+};
+
+/**
+ * struct tier_online_policy - the rule under which zones are chosen
+ * @ratio_percent: at most this many percent MOVABLE per KERNEL memory, e.g. 301 = 3.01 to 1;
+ *                 0: everything goes to a kernel zone
+ * @requests: wanted regions, in the order in which they are onlined
+ */
+struct tier_online_policy {
+	unsigned ratio_percent;
+	const struct tier_online_request *requests;
+	size_t request_count;
+};
+
+enum tier_step_action {
+	TIER_STEP_BIND_RAM,	  /* give the dax device to kmem */
+	TIER_STEP_ONLINE_MOVABLE, /* online the block into ZONE_MOVABLE */
+	TIER_STEP_ONLINE_KERNEL,  /* online the block into a kernel zone */
+	TIER_STEP_OFFLINE,	  /* evacuate and offline the block */
+	TIER_STEP_BIND_DEVDAX,	  /* take the dax device from kmem, back to a character device */
+};
+
+struct tier_step {
+	enum tier_step_action action;
+	char region[32];
+	char dax[32];
+	uint64_t block; /* index; for ONLINE and OFFLINE; TIER_UNKNOWN_U64 while the device is not
+			   bound, when it is the first .. last of the dax device's range */
+};
+
+/* One region's decision, with the sum that led to it. */
+struct tier_decision {
+	char region[32];
+	enum tier_zone zone; /* TIER_ZONE_NONE: nothing to do */
+	uint64_t bytes;
+	uint64_t kernel_bytes_before, movable_bytes_before; /* of the whole machine */
+	unsigned ratio_percent_after; /* MOVABLE:KERNEL if this decision is carried out */
+	char reason[256];	      /* plain words */
+};
+
+struct tier_plan {
+	struct tier_decision *decisions;
+	size_t decision_count;
+	struct tier_step *steps;
+	size_t step_count;
+};
+
+/**
+ * tier_plan_online() - choose a zone for each wanted region, whole device or nothing
+ * @topology: snapshot; borrowed
+ * @policy: ratio and requests; borrowed
+ * @ret_plan: new plan; free with tier_plan_free(); untouched on failure
+ * @problem: may be NULL
+ *
+ * Pure. A region that is already online as wanted yields a decision without steps. A region that
+ * is partly online, online in another zone, or whose dax device is missing is refused. Memory that
+ * this plan puts into a kernel zone does not raise the allowance for the regions after it, as in
+ * the kernel. Source: kernel admin-guide/mm/memory-hotplug, "auto-movable".
+ *
+ * Return: 0; TIER_E_NOT_FOUND for an unknown region; TIER_E_BUSY if it is online otherwise;
+ * TIER_E_RATIO if Movable was demanded and the ratio forbids it; TIER_E_REFUSED if it has no dax
+ * device, its address or the zones' sizes are not readable, or the kernel does not offer the zone;
+ * -EINVAL, -ENOMEM.
+ */
+int tier_plan_online(const struct tier_topology *topology, const struct tier_online_policy *policy,
+		     struct tier_plan **ret_plan, struct tier_problem *problem);
+
+/**
+ * tier_plan_offline() - the steps that take a region's memory offline
+ * @to_devdax: also hand the dax devices back to devdax
+ *
+ * Pure. Blocks are offlined from the highest down.
+ *
+ * Return: 0; TIER_E_NOT_FOUND; TIER_E_REFUSED if its address is not readable; -ENOMEM.
+ */
+int tier_plan_offline(const struct tier_topology *topology, const char *region, bool to_devdax,
+		      struct tier_plan **ret_plan, struct tier_problem *problem);
+
+struct tier_plan *tier_plan_free(struct tier_plan *plan);
+
+/** tier_plan_to_json() - a plan as JSON text, the same for --dry-run, varlink and tests */
+int tier_plan_to_json(const struct tier_plan *plan, char **ret_json);
+
+/** tier_step_action_name() - "bind-ram", "online-movable" and so on, as in the plan's JSON */
+const char *tier_step_action_name(enum tier_step_action action);
+
+/**
+ * tier_plan_apply() - carry a plan out
+ * @plan: borrowed
+ * @progress: called after each step, may be NULL; a non-zero return cancels and rolls back
+ * @problem: names the block or device, what the kernel said, and the next step
+ *
+ * Whole device or nothing: when a step of a region fails, that region's steps are undone, and
+ * regions that are already complete stay. A step without a block is carried out, and reported to
+ * @progress, block by block. Needs root.
+ *
+ * Return: 0; TIER_E_CANCELLED; TIER_E_REFUSED if the kernel would online a device's memory by
+ * itself as soon as it is bound; -EBUSY, -EPERM and other negative errno of the failing step.
+ */
+int tier_plan_apply(const struct tier_plan *plan,
+		    int (*progress)(void *userdata, size_t done, size_t total,
+				    const struct tier_step *step),
+		    void *userdata, struct tier_problem *problem);
+
+#endif

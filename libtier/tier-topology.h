@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TIER_TOPOLOGY_H
+#define TIER_TOPOLOGY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tier-error.h"
+
+/*
+ * A snapshot of a host's CXL and NUMA topology. It never changes after it was read; every array is
+ * sorted by id. Unknown numbers are the TIER_UNKNOWN_* values: absent, denied and zero differ.
+ */
+#define TIER_UNKNOWN_U64 UINT64_MAX
+#define TIER_UNKNOWN_INT (-1)
+#define TIER_ABSENT_NODE (-1)
+
+enum tier_zone {
+	TIER_ZONE_NONE, /* offline, or not told */
+	TIER_ZONE_DMA,
+	TIER_ZONE_DMA32,
+	TIER_ZONE_NORMAL,
+	TIER_ZONE_MOVABLE,
+	TIER_ZONE_DEVICE,
+	TIER_ZONE_MIXED, /* a block that spans zones */
+};
+
+enum tier_block_state {
+	TIER_BLOCK_OFFLINE,
+	TIER_BLOCK_GOING_OFFLINE,
+	TIER_BLOCK_ONLINE,
+};
+
+/* A memory block: /sys/devices/system/memory/memoryN. */
+struct tier_block {
+	uint64_t index; /* N; the physical address is N * block_bytes */
+	enum tier_block_state state;
+	enum tier_zone zone; /* of an online block */
+	int node;	     /* TIER_ABSENT_NODE if no node claims it */
+	bool removable;
+	bool can_movable; /* valid_zones of an offline block lists Movable */
+	bool can_kernel;  /* ... lists a kernel zone */
+};
+
+struct tier_node_distance {
+	int node;
+	unsigned distance; /* SLIT, 10 is local */
+};
+
+/* A NUMA node. */
+struct tier_node {
+	int id;
+	bool online;
+	bool has_cpu;
+	bool has_memory;
+	char cpus[128];	      /* list format, e.g. "0-3" */
+	uint64_t total_bytes; /* managed; 0 when memoryless */
+	uint64_t free_bytes;
+	uint64_t present_kernel_bytes;	/* pages present in kernel zones, from zoneinfo */
+	uint64_t present_movable_bytes; /* ... in ZONE_MOVABLE */
+	uint64_t read_latency_nsec;	/* access class 0; TIER_UNKNOWN_U64 without HMAT or CDAT */
+	uint64_t write_latency_nsec;
+	uint64_t read_bandwidth_mbps; /* MB/s */
+	uint64_t write_bandwidth_mbps;
+	int tier; /* memory tier id; TIER_UNKNOWN_INT if none */
+	struct tier_node_distance *distances;
+	size_t distance_count;
+};
+
+/* A CXL memory device. Names are not stable over a boot; the serial number is. */
+struct tier_memdev {
+	char name[32]; /* "mem0" */
+	char host[64]; /* its PCI device */
+	uint64_t serial;
+	uint64_t ram_bytes;
+	uint64_t pmem_bytes;
+	int node; /* of the PCI device */
+	bool enabled;
+	bool behind_switch;
+};
+
+/* A CXL window: a root decoder over a CFMWS. */
+struct tier_window {
+	char name[32]; /* "decoder0.0" */
+	uint64_t start;
+	uint64_t bytes;
+	uint64_t available_bytes; /* largest free extent */
+	bool volatile_capable;
+	bool pmem_capable;
+	unsigned interleave_ways;
+};
+
+/* A CXL region, with the dax region of the same memory. */
+struct tier_region {
+	char name[32]; /* "region0" */
+	char window[32];
+	char uuid[37];	/* empty for volatile regions, which have none */
+	uint64_t start; /* host physical */
+	uint64_t bytes;
+	bool committed;
+	char mode[16]; /* "ram", "pmem", "dax" */
+	unsigned interleave_ways;
+	unsigned interleave_granularity_bytes;
+	char (*memdevs)[32];
+	size_t memdev_count;
+	uint64_t *serials; /* one per memdev, same order */
+	int target_node;   /* node its memory goes to when onlined; TIER_ABSENT_NODE if not told */
+};
+
+enum tier_dax_mode {
+	TIER_DAX_DISABLED,
+	TIER_DAX_DEVDAX,
+	TIER_DAX_SYSTEM_RAM,
+};
+
+/* A dax device: a part of a region that is either a character device or system RAM. */
+struct tier_dax {
+	char name[32];	 /* "dax0.0" */
+	char region[32]; /* owning CXL region; empty for others (hmem, pmem) */
+	enum tier_dax_mode mode;
+	uint64_t start; /* first range; host physical; TIER_UNKNOWN_U64 without privilege */
+	uint64_t bytes;
+	uint64_t align_bytes;
+	int target_node;
+	bool memmap_on_memory;
+};
+
+/* System-wide switches that decide what happens to hot-added memory. */
+struct tier_hotplug {
+	char auto_online[24];	/* "offline", "online", "online_kernel", "online_movable" */
+	char online_policy[24]; /* "contig-zones", "auto-movable", empty if unknown */
+	unsigned ratio_percent; /* the kernel's auto_movable_ratio */
+	bool numa_aware;
+	bool memmap_on_memory;
+	bool init_on_free;  /* from the kernel command line */
+	bool demotion;	    /* /sys/kernel/mm/numa/demotion_enabled */
+	int numa_balancing; /* sysctl value; TIER_UNKNOWN_INT if absent */
+};
+
+struct tier_topology {
+	char kernel[64]; /* uname -r */
+	char hostname[64];
+	uint64_t page_bytes;
+	uint64_t block_bytes; /* size of a memory block; 0 without memory hotplug */
+	struct tier_hotplug hotplug;
+	struct tier_node *nodes;
+	size_t node_count;
+	struct tier_block *blocks;
+	size_t block_count;
+	struct tier_memdev *memdevs;
+	size_t memdev_count;
+	struct tier_window *windows;
+	size_t window_count;
+	struct tier_region *regions;
+	size_t region_count;
+	struct tier_dax *daxs;
+	size_t dax_count;
+};
+
+/**
+ * tier_topology_new() - an empty snapshot, to be filled by a reader or a test
+ * @ret: new snapshot; free with tier_topology_free()
+ *
+ * Return: 0, -ENOMEM.
+ */
+int tier_topology_new(struct tier_topology **ret);
+
+/**
+ * tier_topology_free() - free a snapshot
+ * @topology: may be NULL
+ *
+ * Return: NULL.
+ */
+struct tier_topology *tier_topology_free(struct tier_topology *topology);
+
+/**
+ * tier_topology_read() - read the machine, or a dump of one
+ * @sysroot: "/" or NULL for this machine; else a directory that holds sys/ and proc/
+ * @ret: new snapshot
+ * @problem: filled in on failure; may be NULL
+ *
+ * On this machine memdevs, windows, regions and dax devices come from libcxl and libdaxctl and
+ * nodes from libnuma and sysfs; in a dump everything comes from sysfs files. Needs no privilege,
+ * but without it physical addresses are TIER_UNKNOWN_U64.
+ *
+ * Return: 0; -ENOENT if @sysroot holds no sys/devices/system/node; other negative errno.
+ */
+int tier_topology_read(const char *sysroot, struct tier_topology **ret,
+		       struct tier_problem *problem);
+
+/**
+ * tier_topology_to_json() - the snapshot as JSON text
+ * @topology: borrowed
+ * @ret_json: new string; free()
+ *
+ * Unknown numbers are null. Bytes are plain numbers with the suffix _bytes in their key.
+ *
+ * Return: 0, -ENOMEM.
+ */
+int tier_topology_to_json(const struct tier_topology *topology, char **ret_json);
+
+/* Lookups; NULL if there is none. The result is borrowed from @topology. */
+const struct tier_node *tier_topology_node(const struct tier_topology *topology, int id);
+const struct tier_region *tier_topology_region(const struct tier_topology *topology,
+					       const char *name);
+const struct tier_memdev *tier_topology_memdev(const struct tier_topology *topology,
+					       const char *name);
+/* The next dax device of region @name after @after (NULL: the first). */
+const struct tier_dax *tier_topology_region_dax(const struct tier_topology *topology,
+						const char *name, const struct tier_dax *after);
+/* The blocks that lie wholly or partly in [start, start + bytes); returns the first, sets count. */
+const struct tier_block *tier_topology_range_blocks(const struct tier_topology *topology,
+						    uint64_t start, uint64_t bytes,
+						    size_t *ret_count);
+
+/** tier_zone_name() - "Normal", "Movable" and so on as in valid_zones; "none", "mixed" */
+const char *tier_zone_name(enum tier_zone zone);
+/** tier_block_state_name() - "online", "offline", "going-offline", as in a block's state file */
+const char *tier_block_state_name(enum tier_block_state state);
+/** tier_dax_mode_name() - "system-ram", "devdax", "disabled", as daxctl calls them */
+const char *tier_dax_mode_name(enum tier_dax_mode mode);
+
+#endif

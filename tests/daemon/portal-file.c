@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Portals on plain files for the daemon's tests: what "portal format" and a flight's two tools would
+ * write, one record at a time.
+ *
+ *	portal-file format PATH BYTES HOST...
+ *	portal-file offer PATH HOST SLOT GENERATION UUID DESTINATION STATE FIRST COUNT
+ *	portal-file answer PATH HOST SLOT GENERATION UUID SOURCE SOURCE-SLOT STATE
+ *	portal-file extent PATH EXTENT     prints its state
+ *	portal-file layout PATH            prints "CONTROL-BYTES EXTENT-BYTES"
+ *
+ * Hosts are slot numbers except in "format".
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libtier.h>
+#include <systemd/sd-id128.h>
+
+static struct tier_problem problem;
+
+__attribute__((noreturn)) static void die(const char *what, int code)
+{
+	fprintf(stderr, "portal-file: %s: %s (%s: %s)\n", what, tier_strerror(code), problem.object,
+		problem.text);
+	exit(1);
+}
+
+static uint32_t number(const char *text)
+{
+	return (uint32_t)strtoul(text, NULL, 0);
+}
+
+static struct tier_uuid uuid(const char *text)
+{
+	struct tier_uuid result;
+	sd_id128_t id;
+
+	if (sd_id128_from_string(text, &id) < 0)
+		die(text, -EINVAL);
+	memcpy(result.bytes, id.bytes, sizeof(result.bytes));
+	return result;
+}
+
+static enum tier_flight_state state(const char *name)
+{
+	for (int i = TIER_FLIGHT_NONE; i <= TIER_FLIGHT_REFUSED; i++)
+		if (strcasecmp(tier_flight_state_name(i), name) == 0)
+			return i;
+	die(name, -EINVAL);
+}
+
+static struct tier_portal *open_portal(const char *path, unsigned flags)
+{
+	struct tier_portal *portal;
+	int r = tier_portal_open(path, flags, &portal, &problem);
+
+	if (r != 0)
+		die(path, r);
+	return portal;
+}
+
+static int format(int argc, char **argv)
+{
+	struct tier_uuid id;
+	struct tier_super super;
+	sd_id128_t random;
+	int r;
+
+	sd_id128_randomize(&random);
+	memcpy(id.bytes, random.bytes, sizeof(id.bytes));
+	r = tier_super_plan("lake", (const char *const *)argv + 4, (size_t)argc - 4,
+			    strtoull(argv[3], NULL, 0), TIER_PORTAL_EXTENT_DEFAULT, &id, &super,
+			    &problem);
+	if (r == 0)
+		r = tier_portal_format(argv[2], &super, true, &problem);
+	if (r != 0)
+		die(argv[2], r);
+	return 0;
+}
+
+static int write_offer(char **argv)
+{
+	struct tier_portal *portal = open_portal(argv[2], TIER_PORTAL_WRITE);
+	struct tier_offer offer = {
+		.stamp = {.incarnation = 1, .generation = number(argv[5])},
+		.flight = uuid(argv[6]),
+		.source = number(argv[3]),
+		.destination = number(argv[7]),
+		.state = state(argv[8]),
+		.vm = "box",
+		.machine_type = "pc-q35-11.1",
+		.qemu_version = "11.1.0",
+		.ram_bytes = UINT64_C(64) << 20,
+		.page_bytes = 4096,
+		.destination_incarnation = 1,
+		.ranges = {{number(argv[9]), number(argv[10])}},
+		.range_count = 1,
+		.offered_usec = 1,
+	};
+	int r;
+
+	r = tier_portal_write_blob(portal, offer.source, 0, "manifest", 8, &offer.manifest);
+	if (r == 0)
+		r = tier_portal_write_blob(portal, offer.source, 64, "state", 5, &offer.state_blob);
+	if (r == 0)
+		r = tier_portal_write_offer(portal, number(argv[4]), &offer);
+	if (r != 0)
+		die("offer", r);
+	tier_portal_close(portal);
+	return 0;
+}
+
+static int write_answer(char **argv)
+{
+	struct tier_portal *portal = open_portal(argv[2], TIER_PORTAL_WRITE);
+	struct tier_answer answer = {
+		.stamp = {.incarnation = 1, .generation = number(argv[5])},
+		.flight = uuid(argv[6]),
+		.source = number(argv[7]),
+		.source_slot = number(argv[8]),
+		.source_incarnation = 1,
+		.state = state(argv[9]),
+		.qemu_version = "11.1.0",
+	};
+	int r = tier_portal_write_answer(portal, number(argv[3]), number(argv[4]), &answer);
+
+	if (r != 0)
+		die("answer", r);
+	tier_portal_close(portal);
+	return 0;
+}
+
+static int show_extent(char **argv)
+{
+	struct tier_portal *portal = open_portal(argv[2], TIER_PORTAL_READ);
+	struct tier_extent_record record;
+	int r = tier_portal_read_extent(portal, number(argv[3]), &record);
+
+	if (r != 0 && r != TIER_E_NOT_FOUND)
+		die("extent", r);
+	puts(r == 0 ? tier_extent_state_name(record.state) : "unused");
+	tier_portal_close(portal);
+	return 0;
+}
+
+static int show_layout(char **argv)
+{
+	struct tier_super super;
+	int r = tier_portal_probe(argv[2], &super, &problem);
+
+	if (r != 0)
+		die(argv[2], r);
+	printf("%" PRIu64 " %" PRIu64 "\n", super.control_bytes, super.extent_bytes);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *verb = argc > 2 ? argv[1] : "";
+
+	if (strcmp(verb, "format") == 0 && argc > 4)
+		return format(argc, argv);
+	if (strcmp(verb, "offer") == 0 && argc == 11)
+		return write_offer(argv);
+	if (strcmp(verb, "answer") == 0 && argc == 10)
+		return write_answer(argv);
+	if (strcmp(verb, "extent") == 0 && argc == 4)
+		return show_extent(argv);
+	if (strcmp(verb, "layout") == 0 && argc == 3)
+		return show_layout(argv);
+	fprintf(stderr, "portal-file: see the comment in its source\n");
+	return 2;
+}

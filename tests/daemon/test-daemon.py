@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""cxl-tierd as its callers see it: start, configuration, permissions, portals.
+
+test-daemon.py CXL-TIERD PORTAL-FILE CLIENT-CALL [TEST...]; exit 77 without root.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+from harness import (CLIENT_CALL, MIB, PORTAL_BYTES, PROGRAM, Daemon, as_nobody, config, digest, main, make_portal,
+                     portal_file, wait_for)
+
+
+def run_refused(*arguments):
+    """A cxl-tierd that must not start: exit 1, one line."""
+    result = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=20)
+    assert result.returncode == 1, (result.returncode, result.stderr)
+    assert result.stderr.count("\n") == 1, result.stderr
+    return result.stderr
+
+
+# ---- start, stop, configuration ------------------------------------------------------------------
+
+
+def test_introspect(directory):
+    daemon = Daemon(PROGRAM, directory)
+    text = subprocess.run(["varlinkctl", "introspect", daemon.socket, "io.cxltier.Manager"],
+                          capture_output=True, text=True, check=True).stdout
+    for word in ("interface io.cxltier.Manager", "method BeginFlight(", "# Who may do what next",
+                 "error Refused("):
+        assert word in text, f"introspection lacks {word!r}"
+    info = daemon.call("GetInfo")
+    assert info["pid"] == daemon.process.pid and info["incarnation"] > 0 and info["dryRun"]
+    assert daemon.call("Ping") == {}
+    first = info["incarnation"]
+    daemon.stop()
+    again = Daemon(PROGRAM, directory)
+    assert again.call("GetInfo")["incarnation"] == first, "a restart is not a boot"
+    again.stop()
+
+
+def test_list(directory):
+    daemon = Daemon(PROGRAM, directory)
+    topology = daemon.call("List")["topology"]
+    assert topology["page_bytes"] == os.sysconf("SC_PAGESIZE")
+    assert any(node["has_cpu"] for node in topology["nodes"])
+    assert as_nobody(lambda: daemon.call("List"))["topology"]["kernel"] == topology["kernel"]
+    refused = daemon.refused("Plan", regions=["region99"])
+    assert refused.error == "Refused" and "region99" in refused.object, refused
+    assert daemon.refused("Plan", regions=["region99"], zone="warm").parameters == {"parameter": "zone"}
+    daemon.stop()
+
+
+def test_dump(directory):
+    node = f"{directory}/dump/sys/devices/system/node"
+    os.makedirs(f"{node}/node7")
+    for name, text in (("online", "7"), ("possible", "7"), ("has_cpu", ""), ("has_memory", "7"),
+                       ("has_normal_memory", "7")):
+        with open(f"{node}/{name}", "w") as file:
+            file.write(text + "\n")
+    for name, text in (("cpulist", ""), ("distance", "10"), ("meminfo", "Node 7 MemTotal: 1024 kB")):
+        with open(f"{node}/node7/{name}", "w") as file:
+            file.write(text + "\n")
+    daemon = Daemon(PROGRAM, directory, dump=f"{directory}/dump")
+    nodes = daemon.call("List")["topology"]["nodes"]
+    assert [node["id"] for node in nodes] == [7], nodes
+    assert "dump" in daemon.refused("Online", regions=["region0"]).text
+    assert daemon.stop() == 0
+
+
+def test_unknown_key(directory):
+    with open(f"{directory}/bad.conf", "w") as file:
+        file.write("[Daemon]\nRatio=301\nRation=1\n")
+    line = run_refused("--config", f"{directory}/bad.conf", "--socket", f"{directory}/s")
+    assert f"{directory}/bad.conf:3" in line and "Ration" in line, line
+    assert not os.path.exists(f"{directory}/s")
+
+
+def test_example(directory):
+    """Every key of the packaged example is one, and cxl-tierd.conf(5) has it."""
+    source = f"{os.path.dirname(os.path.abspath(__file__))}/../.."
+    with open(f"{source}/packaging/cxl-tierd.conf") as file:
+        lines = [line[1:] for line in file if re.match(r"#(\[|\w+=)", line)]
+    with open(f"{source}/docs/man/cxl-tierd.conf.5") as file:
+        manual = file.read()
+    keys = {line.partition("=")[0] for line in lines if "=" in line}
+    assert len(keys) > 15, keys
+    missing = [key for key in keys if f"Li {key}=" not in manual]
+    assert not missing, f"cxl-tierd.conf(5) lacks {missing}"
+    assert Daemon(PROGRAM, directory, config="".join(lines)).stop() == 0
+
+
+def test_grub(directory):
+    """The kernel command line gets each word once, and never against the administrator."""
+    script = f"{os.path.dirname(os.path.abspath(__file__))}/../../packaging/grub.cfg"
+
+    def line(before="", default="", times=1):
+        command = f". {script}\n" * times + 'echo "$GRUB_CMDLINE_LINUX"'
+        return subprocess.run(["sh", "-euc", command], capture_output=True, text=True, check=True, env={
+            "GRUB_CMDLINE_LINUX": before, "GRUB_CMDLINE_LINUX_DEFAULT": default}).stdout.rstrip("\n")
+
+    both = "memhp_default_state=offline init_on_free=1"
+    assert line() == both
+    assert line("quiet", times=2) == f"quiet {both}"
+    assert line("init_on_free=0 quiet") == "init_on_free=0 quiet memhp_default_state=offline"
+    assert line(default="memhp_default_state=online") == "init_on_free=1"
+
+
+def test_command_line(directory):
+    for arguments in (["--conifg"], ["--config"], ["word"]):
+        result = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=20)
+        assert result.returncode == 2 and result.stderr.count("\n") == 1, (arguments, result)
+        assert arguments[0] in result.stderr
+
+
+def test_reload(directory):
+    portal = make_portal(directory)
+    daemon = Daemon(PROGRAM, directory, config=config(portal))
+    assert len(daemon.call("Portals")["portals"]) == 1
+
+    daemon.configure("[Daemon]\n\nOnline=perhaps\n")
+    refused = daemon.refused("Reload")
+    assert refused.object == f"{daemon.config}:3" and "perhaps" in refused.text, refused
+    assert len(daemon.call("Portals")["portals"]) == 1, "the old configuration has gone"
+
+    before = daemon.notified("READY=1")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_for("READY=1 after SIGHUP", lambda: daemon.notified("READY=1") > before)
+    assert daemon.notified("RELOADING=1"), daemon.notify
+    assert any("MONOTONIC_USEC=" in message for message in daemon.notify)
+    assert daemon.log().count("stays in force") == 2, daemon.log()
+    assert f"{daemon.config}:3: " in daemon.log()
+    assert len(daemon.call("Portals")["portals"]) == 1
+
+    daemon.configure("")
+    assert daemon.call("Reload") == {}
+    assert daemon.call("Portals")["portals"] == []
+    assert daemon.stop() == 0
+
+
+def test_stop(directory):
+    for how in (signal.SIGTERM, signal.SIGINT):
+        daemon = Daemon(PROGRAM, directory)
+        wait_for("WATCHDOG=1", lambda: daemon.notified("WATCHDOG=1"))
+        assert daemon.stop(how) == 0, daemon.log()
+        assert not os.path.exists(daemon.socket), "its socket is still there"
+        wait_for("STOPPING=1", lambda: daemon.notified("STOPPING=1"))
+
+
+def test_second_instance(directory):
+    daemon = Daemon(PROGRAM, directory)
+    line = run_refused("--config", daemon.config, "--socket", daemon.socket, "--dry-run")
+    assert f"pid {daemon.process.pid}" in line, line
+    assert daemon.call("Ping") == {}, "the first one does not answer any more"
+    daemon.stop(signal.SIGKILL)
+    again = Daemon(PROGRAM, directory)
+    assert again.call("Ping") == {}, "a killed one's lock is in the way"
+    again.stop()
+
+
+# ---- who may call --------------------------------------------------------------------------------
+
+
+def test_permissions(directory):
+    portal = make_portal(directory)
+    daemon = Daemon(PROGRAM, directory, config=config(portal))
+    before = digest(portal)
+    uuid = "00000000-0000-4000-8000-000000000001"
+    calls = {
+        "Online": {"regions": ["region0"]},
+        "Offline": {"region": "region0"},
+        "Rescan": {},
+        "Reload": {},
+        "BeginFlight": {"vm": "box", "destination": "B", "ramBytes": MIB},
+        "AcceptFlight": {"portal": "lake", "source": 0, "sourceSlot": 0, "flight": uuid},
+        "EndFlight": {"flight": uuid},
+    }
+    for method, parameters in calls.items():
+        error, what, following = as_nobody(lambda: (lambda r: (r.error, r.object, r.next))(
+            daemon.refused(method, **parameters)))
+        assert error == "PermissionDenied", (method, error)
+        assert what == method and "root" in following, (what, following)
+    # Whatever only looks is for everybody; so is a rehearsal.
+    for method in ("Ping", "GetInfo", "List", "Portals", "Flights", "Offers"):
+        as_nobody(lambda: daemon.call(method))
+    assert as_nobody(lambda: daemon.refused("Online", regions=["region99"], dryRun=True).error) == "Refused"
+    assert digest(portal) == before
+    daemon.stop()
+
+
+def test_client(directory):
+    environment = {**os.environ, "CXL_TIERD_SOCKET": f"{directory}/d.socket"}
+
+    def client(*arguments):
+        return subprocess.run([CLIENT_CALL, *arguments], capture_output=True, text=True, env=environment)
+
+    assert client("running").returncode == 1
+    result = client("Portals")
+    assert (result.returncode, result.stderr) == (1, (
+        f"tierctl: cxl-tierd: not running (no answer on {directory}/d.socket); "
+        "systemctl start cxl-tierd\n")), result
+    daemon = Daemon(PROGRAM, directory)
+    assert client("running").returncode == 0
+    assert client("Portals").stdout == '{"portals":[]}\n'
+    result = client("Plan", '{"regions":["region99"]}')
+    assert result.returncode == 1 and result.stderr.startswith("tierctl: region99: no such region"), result
+    assert '"zone"' in client("Plan", '{"regions":["region9"],"zone":"warm"}').stderr
+    daemon.stop()
+
+
+# ---- portals -------------------------------------------------------------------------------------
+
+
+def test_portals_untouched(directory):
+    """Not one byte changes by starting, listing, reloading and stopping; flights are told."""
+    portal = make_portal(directory)
+    uuid = "11111111-2222-4333-8444-555555555555"
+    portal_file("offer", portal, 1, 3, 7, uuid, 0, "committed", 5, 2)
+    before = digest(portal)
+    daemon = Daemon(PROGRAM, directory, config=config(portal))
+    [listed] = daemon.call("Portals")["portals"]
+    assert (listed["name"], listed["state"], listed["slot"], listed["freeExtents"]) == ("lake", "usable", 0, 4), listed
+    assert [host["name"] for host in listed["hosts"]] == ["A", "B"]
+    [flight] = daemon.call("Flights")["flights"]
+    assert (flight["flight"], flight["source"], flight["destination"]) == (uuid, "B", "A"), flight
+    assert flight["sourceState"].lower() == "committed" and flight["generation"] == 7
+    assert not flight["ended"] and flight["session"] == "none" and flight["advice"]
+    assert uuid in daemon.log() and flight["advice"] in daemon.log(), daemon.log()
+    daemon.call("Reload")
+    daemon.call("Rescan")
+    daemon.call("Offers")
+    daemon.stop()
+    assert digest(portal) == before, "the portal was written to"
+
+
+def test_bad_portals(directory):
+    foreign, damaged = make_portal(directory, ("X", "Y"), "foreign"), make_portal(directory, name="damaged")
+    with open(damaged, "r+b") as file:
+        for offset in (64, MIB + 64):
+            file.seek(offset)
+            file.write(b"\xff")
+    empty = f"{directory}/empty"
+    with open(empty, "wb") as file:
+        file.truncate(PORTAL_BYTES)
+    before = digest(damaged)
+    text = "".join(f"[Portal {n}]\nFile={directory}/{n}\n" for n in ("foreign", "damaged", "empty", "absent"))
+    daemon = Daemon(PROGRAM, directory, config=text)
+    states = {os.path.basename(p["path"]): p for p in daemon.call("Portals")["portals"]}
+    assert {n: p["state"] for n, p in states.items()} == {
+        "foreign": "foreign", "damaged": "damaged", "empty": "unformatted", "absent": "unreadable"}, states
+    assert states["damaged"]["problem"] and damaged in daemon.log()
+    refused = daemon.refused("BeginFlight", vm="box", destination="Y", portal="lake", ramBytes=MIB)
+    assert "no slot" in refused.text, refused
+    assert daemon.refused("BeginFlight", vm="box", destination="B", portal=damaged, ramBytes=MIB).error == "Refused"
+    assert "no portal" in daemon.refused("BeginFlight", vm="box", destination="B", ramBytes=MIB).text
+    assert digest(damaged) == before
+    daemon.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main(dict(globals())))

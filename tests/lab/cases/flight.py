@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A VM crosses, crosses back, and stays whole whatever goes wrong on the way."""
+
+import hashlib
+
+import paths
+from cases import deadline
+from flying import (NAME, expect_alive, expect_clean, prepare, receive, refused, send, start,
+                    wait_stage)
+from scenario import Guest
+
+TOPOLOGY = "two-hosts"
+SETUP_DEADLINE = 400
+DEADLINE = 300
+# The device as both hosts share it, seen from outside.
+DEVICE = paths.DEVICES / "portal0"
+
+
+def setup(lab):
+    prepare(lab)
+    start(lab["A"])
+
+
+@deadline(500)
+def case_there_and_back(lab):
+    """Both ways, each verified by the guest itself, and nothing over the network."""
+    for source, target in (lab["A"], lab["B"]), (lab["B"], lab["A"]):
+        before = source.stats()["cluster"]
+        receiver = receive(target)
+        send(source, to=target.name, check=True)
+        after = source.stats()["cluster"]
+        assert receiver.wait(60) == 0, receiver.text()
+        assert after == before, f"traffic between the hosts: {before} then {after}"
+        guest = Guest(target, NAME)
+        expect_alive(guest)
+        nodes = guest.numa_maps()
+        assert set(nodes) == {0}, f"{target.name}: RAM on nodes {nodes}"
+        for host in source, target:
+            expect_clean(host)
+        assert Guest(source, NAME).pid() == 0, "a process is left on the source"
+        assert source.run(f"ls /run/cxl-tier/vm/{NAME}/ram", check=False).code != 0, "RAM is left on the source"
+
+
+def case_extents_are_zero_after_a_flight(lab):
+    """What flew is gone from the device before anybody else gets the extents."""
+    device = DEVICE.read_bytes()
+    assert device[:8] != bytes(8), "this is not the portal"
+    assert device.count(0, 128 << 20) == len(device) - (128 << 20), "bytes of the VM are left in the extents"
+
+
+def case_destination_refuses_another_machine(lab):
+    """Its own configuration decides; the sender hears why, and the VM never notices."""
+    a, b = lab["A"], lab["B"]
+    for change, words in (("Memory=128M", ["memory size differs"]), ("Type=pc", ["machine type differs"])):
+        b.write("/etc/cxl-tier/cxl-tierd.conf.d/zz-test.conf", f"[Machine {NAME}]\n{change}\n")
+        receiver = receive(b)
+        refused(send(a), NAME, "the destination refused", *words, "it runs on here")
+        assert receiver.wait(60) == 1, receiver.text()
+        b.run("rm /etc/cxl-tier/cxl-tierd.conf.d/zz-test.conf")
+        expect_clean(a)
+        assert b.run("pgrep -c qemu-system", check=False).out.strip() == "0", "a QEMU is left on B"
+    expect_alive(Guest(a, NAME), verify=False)
+
+
+def case_nobody_receives(lab):
+    refused(send(lab["A"], "--timeout", "2"), NAME, "the destination did not answer", "tierctl receive")
+    expect_clean(lab["A"])
+
+
+def case_unknown_destination_and_machine(lab):
+    refused(send(lab["A"], to="C"), "C")
+    refused(lab["A"].tierctl("send", "nosuch", "--to", "B", check=False), "nosuch", "no such machine")
+    refused(lab["B"].tierctl("send", NAME, "--to", "A", check=False), NAME, "not running")
+    refused(lab["B"].tierctl("receive", "--machine", "nosuch", check=False), "nosuch", "no such machine")
+    assert lab["A"].tierctl("send", NAME, check=False).code == 2
+    assert lab["A"].tierctl("send", NAME, "--to", "B", "--rate", "fast", check=False).code == 2
+
+
+def case_not_enough_extents(lab):
+    """Three are needed for 192 MiB with room for watermarks; two are claimed by a fake flight of ours."""
+    a = lab["A"]
+    ask = ('{"vm":"other","destination":"B","ramBytes":300000000}')
+    holder = a.start("python3", "-I", "-S", "-c", f"""
+import json, socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.connect("/run/cxl-tier/cxl-tierd.socket")
+s.sendall(json.dumps({{"method": "io.cxltier.Manager.BeginFlight", "parameters": json.loads('{ask}')}}).encode() + b"\\0")
+print("answer", s.recv(65536).decode().rstrip("\\0"), flush=True)
+s.recv(1)
+""")
+    answer = holder.wait_line("answer", 30)
+    assert "ranges" in answer, answer
+    refused(send(a), "portal0", "free extents", "A has")
+    holder.kill()
+    a.wait_for("varlinkctl call -j /run/cxl-tier/cxl-tierd.socket io.cxltier.Manager.Portals '{}' | "
+               "grep -q '\"claimedExtents\" *: *0'", "extents given back when the session ended")
+
+
+def case_cancelled_while_moving(lab):
+    """Ctrl-C: consistent, resumed, everything given back."""
+    a, b = lab["A"], lab["B"]
+    receiver = receive(b)
+    sender = a.start("sh", "-c", f"echo $$ >/run/send.pid; exec tierctl send {NAME} --to B --rate 16M --json")
+    wait_stage(sender, "moving")
+    a.run("kill -INT $(cat /run/send.pid)")
+    assert sender.wait(90) == 1, sender.text()
+    assert "cancelled" in sender.text(), sender.text()
+    assert receiver.wait(60) == 1, receiver.text()
+    expect_alive(Guest(a, NAME))
+    expect_clean(a)
+    expect_clean(b)
+
+
+def case_tool_killed_while_moving(lab):
+    """kill -9 of the sender: the records say whose the VM is, and tierctl abort brings everything back."""
+    a, b = lab["A"], lab["B"]
+    receiver = receive(b)
+    sender = a.start("sh", "-c", f"echo $$ >/run/send.pid; exec tierctl send {NAME} --to B --rate 16M --json")
+    wait_stage(sender, "moving")
+    a.run("kill -KILL $(cat /run/send.pid)")
+    sender.wait(60)
+    flight = next(f for f in a.tierctl("flights", "--json").json() if not f["ended"])
+    assert flight["session"] == "orphaned" and flight["sourceState"] == "OFFERED", flight
+    refused(send(a), NAME, "an earlier flight of it has not ended", "tierctl abort")
+    assert "aborted" in a.tierctl("abort", NAME).out
+    assert receiver.wait(60) == 1, receiver.text()
+    expect_alive(Guest(a, NAME))
+    expect_clean(a)
+    refused(a.tierctl("abort", "nosuch", check=False), "nosuch")
+
+
+def _send_and_hold_published(lab):
+    """A flight that waits at PUBLISHED, because the receiving tool is stopped."""
+    a, b = lab["A"], lab["B"]
+    receiver = b.start("sh", "-c", f"echo $$ >/run/receive.pid; exec tierctl receive --machine {NAME} --json")
+    sender = a.start("tierctl", "send", NAME, "--to", "B", "--json")
+    wait_stage(receiver, "ready")
+    b.run("kill -STOP $(cat /run/receive.pid)")
+    wait_stage(sender, "published")
+    return sender, receiver
+
+
+def case_placement_changed_after_publishing(lab):
+    """A page that moves between PUBLISHED and COMMITTED is noticed; such a flight never goes on."""
+    a, b = lab["A"], lab["B"]
+    sender, receiver = _send_and_hold_published(lab)
+    node = a.run("for n in /sys/devices/system/node/node*; do [ -s $n/cpulist ] && [ -z \"$(tr -d '\\n' <$n/cpulist)\" ] && "
+                 "echo ${n##*node}; done").out.split()[-1]
+    pid = a.run("pgrep -f process=cxl-tier").out.split()[0]
+    moved = a.tierctl("move", "--pid", pid, "--from", node, "--to", "0", "--shared", "--json").out
+    assert '"moved_pages":0' not in moved, f"nothing moved: {moved}"
+    b.run("kill -CONT $(cat /run/receive.pid)")
+    assert sender.wait(120) == 1, sender.text()
+    assert receiver.wait(60) == 1, receiver.text()
+    text = sender.text()
+    assert "moved after they were published" in text or "checksum" in text, text
+    expect_alive(Guest(a, NAME))
+    expect_clean(a)
+    expect_clean(b)
+
+
+def case_damaged_manifest(lab):
+    """Bytes of the manifest change behind both hosts' backs: refused and named, the VM runs on."""
+    a, b = lab["A"], lab["B"]
+    sender, receiver = _send_and_hold_published(lab)
+    offer = next(f for f in a.tierctl("flights", "--json").json() if not f["ended"])
+    assert offer["sourceState"] == "PUBLISHED", offer
+    with open(DEVICE, "r+b") as device:
+        # The blob area of A's host area begins 1 MiB into it; a flight slot has a sixteenth of it.
+        device.seek(3 << 20)
+        area = device.read(60 << 20)
+        used = next(i for i in range(0, len(area), 64) if any(area[i:i + 64]))
+        device.seek((3 << 20) + used + 100)
+        byte = device.read(1)
+        device.seek(-1, 1)
+        device.write(bytes([byte[0] ^ 0xff]))
+    b.run("kill -CONT $(cat /run/receive.pid)")
+    assert sender.wait(120) == 1, sender.text()
+    assert receiver.wait(60) == 1, receiver.text()
+    assert "the destination refused" in sender.text(), sender.text()
+    expect_alive(Guest(a, NAME))
+    expect_clean(a)
+
+
+def case_vm_exits_during_the_flight(lab):
+    a, b = lab["A"], lab["B"]
+    receiver = receive(b)
+    sender = a.start("tierctl", "send", NAME, "--to", "B", "--rate", "16M", "--json")
+    wait_stage(sender, "moving")
+    a.run("kill -KILL $(pgrep -f process=cxl-tier)")
+    assert sender.wait(120) == 1, sender.text()
+    assert "ended during the flight" in sender.text(), sender.text()
+    assert receiver.wait(60) == 1, receiver.text()
+    expect_clean(a)
+    expect_clean(b)
+    start(a)
+
+
+def case_daemon_not_running(lab):
+    a = lab["A"]
+    a.stop_daemon()
+    for words in ("send", NAME, "--to", "B"), ("receive",), ("flights",), ("online", "region0"), ("offline", "region0"):
+        refused(a.tierctl(*words, check=False), "cxl-tierd", "not running", "systemctl start cxl-tierd")
+    a.start_daemon()
+    expect_clean(a)
+    expect_alive(Guest(a, NAME))
+
+
+def _digest():
+    return hashlib.sha256(DEVICE.read_bytes()).hexdigest()
+
+
+@deadline(500)
+def case_a_booting_host_touches_no_byte(lab):
+    """B boots with the packaged defaults while A's VM lies in the portal."""
+    a, b = lab["A"], lab["B"]
+    sender, _ = _send_and_hold_published(lab)
+    b.control("kill")
+    a.control("suspend")
+    before = _digest()
+    lab.up("B", topology=TOPOLOGY)
+    b.create_region(1)
+    assert b.run("cat /sys/devices/system/memory/auto_online_blocks").out.strip() == "offline"
+    b.start_daemon()
+    b.tierctl("list")
+    b.tierctl("portal", "show")
+    flights = b.tierctl("flights", "--json").json()
+    assert any(f["vm"] == NAME and f["sourceState"] == "PUBLISHED" and f["source"] == "A" for f in flights), flights
+    assert "flight" in b.daemon.text() and NAME in b.daemon.text(), b.daemon.text()
+    assert _digest() == before, "bytes of the portal changed while B booted"
+    refused(b.tierctl("online", "region0", check=False), "region0", "portal")
+    assert _digest() == before, "a refused online changed bytes of the portal"
+    a.control("resume")
+    a.run("pkill -INT tierctl")
+    assert sender.wait(120) == 1, sender.text()
+    expect_alive(Guest(a, NAME))
+    expect_clean(a)

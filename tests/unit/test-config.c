@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config-keys.h"
+#include "test.h"
+#include "tier-topology.h"
+
+static struct tier_problem problem;
+
+static struct tier_config *config_of(const char *text)
+{
+	struct tier_config *config;
+
+	memset(&problem, 0, sizeof(problem));
+	if (tier_config_new(&config) != 0)
+		FAIL("no memory");
+	int r = tier_config_parse(config, text, strlen(text), "t.conf", &problem);
+	if (r == 0)
+		return config;
+	tier_config_free(config);
+	FAIL("%s: %s", problem.object, problem.text);
+}
+
+/* The text is refused on that line, and the reason holds these words. */
+static void check_refused(const char *text, size_t bytes, const char *object, const char *words)
+{
+	struct tier_config *config;
+
+	memset(&problem, 0, sizeof(problem));
+	CHECK_EQ(tier_config_new(&config), 0);
+	int r = tier_config_parse(config, text, bytes, "t.conf", &problem);
+	tier_config_free(config);
+	if (r != -EINVAL)
+		FAIL("returned %d for \"%s\"", r, text);
+	CHECK_STR(problem.object, object);
+	CHECK_HAS(problem.text, words);
+	/* Without memory for a problem it is refused all the same. */
+	CHECK_EQ(tier_config_new(&config), 0);
+	r = tier_config_parse(config, text, bytes, "t.conf", NULL);
+	tier_config_free(config);
+	CHECK_EQ(r, -EINVAL);
+}
+#define REFUSED(text, line, words) check_refused(text, strlen(text), "t.conf:" #line, words)
+
+TEST(defaults)
+{
+	struct tier_config *config = config_of("");
+
+	CHECK_EQ(config->ratio_percent, 301);
+	CHECK_EQ(config->dry_run, false);
+	CHECK_EQ(config->online, TIER_ONLINE_NO);
+	CHECK_STR(config->vm_directory, "/run/cxl-tier/vm");
+	CHECK_EQ(config->region_count + config->portal_count + config->machine_count, 0);
+	tier_config_free(config);
+	config = config_of("[Region r]\n[Portal p]\n[Machine m]");
+	CHECK_EQ(config->regions[0].online, TIER_ONLINE_NO);
+	CHECK_EQ(config->regions[0].match_serial, false);
+	CHECK_STR(config->machines[0].qemu, "/usr/bin/qemu-system-x86_64");
+	CHECK_STR(config->machines[0].type, "q35");
+	CHECK_STR(config->machines[0].accelerator, "kvm:tcg");
+	CHECK_STR(config->machines[0].user, "cxl-tier-vm");
+	CHECK_EQ(config->machines[0].cpus, 1);
+	tier_config_free(config);
+	CHECK(!tier_config_free(NULL));
+}
+
+TEST(every_key)
+{
+	struct tier_config *config = config_of(
+		"# a comment\n; another\r\n\n"
+		"[Daemon]\nRatio=200\nDryRun=yes\nOnline=auto\nVmDirectory=/var/vm\n"
+		"[Region near]\n MatchSerial = 0x1F \nOnline=movable\n"
+		"[Region far]\nMatchUUID=01234567-89ab-cdef-0123-456789ABCDEF\n"
+		"MatchPath=/sys/bus/cxl/devices/region0\nOnline=kernel\n"
+		"[Portal p.0]\nMatchSerial=31\nHost=a-host\n"
+		"[ Portal  file ]\nFile=/tmp/portal\n"
+		"[Machine web_1]\nQemu=/opt/qemu\nType=pc-q35-9.0\nMemory=256M\nCpus=2\n"
+		"Accelerator=tcg\nUser=nobody\nArgument=-device\nArgument=virtio-net-pci,id=a=b\n");
+
+	CHECK_EQ(config->ratio_percent, 200);
+	CHECK_EQ(config->dry_run, true);
+	CHECK_EQ(config->online, TIER_ONLINE_AUTO);
+	CHECK_STR(config->vm_directory, "/var/vm");
+	CHECK_EQ(config->region_count, 2);
+	CHECK_STR(config->regions[0].name, "near");
+	CHECK(config->regions[0].match_serial);
+	CHECK_EQ(config->regions[0].serial, 31);
+	CHECK_EQ(config->regions[0].online, TIER_ONLINE_MOVABLE);
+	CHECK(!config->regions[1].match_serial);
+	CHECK_STR(config->regions[1].match_uuid, "01234567-89ab-cdef-0123-456789ABCDEF");
+	CHECK_STR(config->regions[1].match_path, "/sys/bus/cxl/devices/region0");
+	CHECK_EQ(config->regions[1].online, TIER_ONLINE_KERNEL);
+	CHECK_EQ(config->portal_count, 2);
+	CHECK(config->portals[0].match_serial);
+	CHECK_EQ(config->portals[0].serial, 31);
+	CHECK_STR(config->portals[0].host, "a-host");
+	CHECK_STR(config->portals[1].file, "/tmp/portal");
+	CHECK_EQ(config->machine_count, 1);
+	CHECK_STR(config->machines[0].qemu, "/opt/qemu");
+	CHECK_STR(config->machines[0].type, "pc-q35-9.0");
+	CHECK_EQ(config->machines[0].memory_bytes, UINT64_C(256) << 20);
+	CHECK_EQ(config->machines[0].cpus, 2);
+	CHECK_STR(config->machines[0].accelerator, "tcg");
+	CHECK_STR(config->machines[0].user, "nobody");
+	CHECK_EQ(config->machines[0].argument_count, 2);
+	CHECK_STR(config->machines[0].arguments[1], "virtio-net-pci,id=a=b");
+	CHECK_EQ(config_check(config, &problem), 0);
+	CHECK(tier_config_machine(config, "web_1") == &config->machines[0]);
+	CHECK(!tier_config_machine(config, "web"));
+	tier_config_free(config);
+}
+
+TEST(later_assignments_win_and_empty_ones_reset)
+{
+	struct tier_config *config = config_of(
+		"[Daemon]\nRatio=1\nRatio=2\nOnline=auto\nOnline=\n"
+		"[Region r]\nMatchSerial=0\nMatchUUID=01234567-89ab-cdef-0123-456789abcdef\n"
+		"[Machine m]\nMemory=4M\nArgument=-a\nArgument=-b\nType=pc\nType=\n"
+		"[Region r]\nMatchSerial=\nOnline=auto\n"
+		"[Machine m]\nArgument=\nArgument=-c\n");
+
+	CHECK_EQ(config->ratio_percent, 2);
+	CHECK_EQ(config->online, TIER_ONLINE_NO);
+	CHECK_EQ(config->region_count, 1);
+	CHECK(!config->regions[0].match_serial);
+	CHECK_EQ(strlen(config->regions[0].match_uuid), 36);
+	CHECK_EQ(config->regions[0].online, TIER_ONLINE_AUTO);
+	CHECK_EQ(config->machine_count, 1);
+	CHECK_EQ(config->machines[0].memory_bytes, 4 << 20);
+	CHECK_STR(config->machines[0].type, "q35");
+	CHECK_EQ(config->machines[0].argument_count, 1);
+	CHECK_STR(config->machines[0].arguments[0], "-c");
+	tier_config_free(config);
+}
+
+TEST(bad_files_name_line_and_reason)
+{
+	REFUSED("[Deamon]\n", 1, "unknown section [Deamon]");
+	REFUSED("\n\n[Daemon x]\n", 3, "takes no name");
+	REFUSED("[Region]\n", 1, "needs a name");
+	REFUSED("[Region a/b]\n", 1, "a/b");
+	REFUSED("[Machine ..]\n", 1, "..");
+	REFUSED("[Machine -x]\n", 1, "-x");
+	REFUSED("[Machine a b]\n", 1, "a b");
+	REFUSED("[Machine aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]\n",
+		1, "too long");
+	REFUSED("[Daemon\n", 1, "ends with ]");
+	REFUSED("Ratio=1\n", 1, "before the first section");
+	REFUSED("[Daemon]\nRatio\n", 2, "neither [Section] nor Key=Value");
+	REFUSED("[Daemon]\n\nRation=3\n", 3, "unknown key \"Ration\"");
+	REFUSED("[Region r]\nMemory=2M\n", 2, "unknown key \"Memory\"");
+	REFUSED("[Daemon]\nRatio=x\n", 2, "Ratio=x: not a whole number");
+	REFUSED("[Daemon]\nRatio=-1\n", 2, "not a whole number");
+	REFUSED("[Daemon]\nRatio=3.01\n", 2, "not a whole number");
+	REFUSED("[Daemon]\nRatio=99999999999999999999\n", 2, "not a whole number");
+	REFUSED("[Daemon]\nDryRun=perhaps\n", 2, "not yes or no");
+	REFUSED("[Daemon]\nOnline=all\n", 2, "no, auto, movable, kernel");
+	REFUSED("[Daemon]\nVmDirectory=vm\n", 2, "absolute");
+	REFUSED("[Daemon]\nVmDirectory=/a,b\n", 2, "comma");
+	REFUSED("[Region r]\nMatchSerial=0xg\n", 2, "serial");
+	REFUSED("[Region r]\nMatchSerial=-1\n", 2, "serial");
+	REFUSED("[Region r]\nMatchUUID=0123\n", 2, "UUID");
+	REFUSED("[Region r]\nMatchUUID=01234567-89ab-cdef-0123-456789abcdef0\n", 2, "UUID");
+	REFUSED("[Region r]\nMatchPath=region0\n", 2, "/sys");
+	REFUSED("[Region r]\nMatchPath=/sys/bus/\n", 2, "/sys");
+	REFUSED("[Portal p]\nFile=x\n", 2, "absolute");
+	REFUSED("[Portal p]\nHost=a/b\n", 2, "only letters");
+	REFUSED("[Portal p]\nHost=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n", 2, "too long");
+	REFUSED("[Machine m]\nMemory=3M\n", 2, "multiple of 2M");
+	REFUSED("[Machine m]\nMemory=0\n", 2, "not a size");
+	REFUSED("[Machine m]\nMemory=lots\n", 2, "not a size");
+	REFUSED("[Machine m]\nType=q35,accel=kvm\n", 2, "comma");
+	REFUSED("[Machine m]\nAccelerator=tcg,thread=x\n", 2, "comma");
+	REFUSED("[Machine m]\nCpus=0\n", 2, "1 to 1024");
+	REFUSED("[Machine m]\nQemu=qemu\n", 2, "absolute");
+	REFUSED("[Daemon]\nVmDirectory=/a\tb\x1b[0m\n", 2, "control character \\x1b");
+	check_refused("[Daemon]\nRatio=1\0\n", 18, "t.conf:2", "control character \\x00");
+}
+
+TEST(arguments_that_are_not_the_users)
+{
+	REFUSED("[Machine m]\nArgument=-incoming\n", 2, "flight");
+	REFUSED("[Machine m]\nArgument=--incoming\n", 2, "flight");
+	REFUSED("[Machine m]\nArgument=-qmp\n", 2, "QMP");
+	REFUSED("[Machine m]\nArgument=-daemonize\n", 2, "process");
+	REFUSED("[Machine m]\nArgument=-sandbox\n", 2, "sandbox");
+	REFUSED("[Machine m]\nArgument=-m\n", 2, "Memory=");
+	REFUSED("[Machine m]\nArgument=-object\nArgument=memory-backend-ram,id=x\n", 3, "Memory=");
+	REFUSED("[Machine m]\nArgument=--object\nArgument={\"qom-type\":\"memory-backend-file\"}\n",
+		3, "Memory=");
+	REFUSED("[Machine m]\nArgument=-object\n[Daemon]\n[Machine m]\n"
+		"Argument=memory-backend-ram,id=x\n",
+		5, "Memory=");
+	CHECK(!config_argument_refused(NULL, "-device"));
+	CHECK(!config_argument_refused("-object", "rng-random,id=r"));
+	CHECK(!config_argument_refused("-device", "memory-backend"));
+	CHECK(!config_argument_refused(NULL, "-monitor"));
+}
+
+TEST(a_long_file_name_keeps_its_line)
+{
+	char file[300];
+	struct tier_config *config;
+
+	memset(file, 'd', sizeof(file));
+	strcpy(file + sizeof(file) - 12, "/last.conf");
+	CHECK_EQ(tier_config_new(&config), 0);
+	CHECK_EQ(tier_config_parse(config, "\nx\n", 3, file, &problem), -EINVAL);
+	CHECK_HAS(problem.object, "/last.conf:2");
+	tier_config_free(config);
+}
+
+TEST(incomplete_sections)
+{
+	static const struct {
+		const char *text, *object;
+	} cases[] = {
+		{"[Region r]\nOnline=auto\n", "[Region r]"},
+		{"[Portal p]\nHost=a\n", "[Portal p]"},
+		{"[Portal p]\nFile=/a\nMatchSerial=1\n", "[Portal p]"},
+		{"[Machine m]\nCpus=1\n", "[Machine m]"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct tier_config *config = config_of(cases[i].text);
+
+		CHECK_EQ(config_check(config, &problem), -EINVAL);
+		CHECK_STR(problem.object, cases[i].object);
+		tier_config_free(config);
+	}
+}
+
+TEST(rules_match_all_that_is_given)
+{
+	uint64_t serials[] = {7, 9};
+	struct tier_region region = {
+		.name = "region3",
+		.uuid = "01234567-89ab-cdef-0123-456789abcdef",
+		.serials = serials,
+		.memdev_count = 2,
+	};
+	struct tier_config *config =
+		config_of("[Region none]\nOnline=auto\n"
+			  "[Region other]\nMatchSerial=8\n"
+			  "[Region both]\nMatchSerial=9\nMatchPath=/sys/bus/cxl/devices/region30\n"
+			  "[Region uuid]\nMatchUUID=01234567-89AB-CDEF-0123-456789ABCDEF\n"
+			  "[Region late]\nMatchSerial=9\n"
+			  "[Portal file]\nFile=/x\n"
+			  "[Portal p]\nMatchPath=/sys/devices/x/region3\nMatchSerial=9\n");
+
+	CHECK(tier_config_region_rule(config, &region));
+	CHECK_STR(tier_config_region_rule(config, &region)->name, "uuid");
+	CHECK(tier_config_portal_rule(config, &region));
+	CHECK_STR(tier_config_portal_rule(config, &region)->name, "p");
+	region.uuid[0] = '\0';
+	CHECK_STR(tier_config_region_rule(config, &region)->name, "late");
+	region.memdev_count = 1;
+	CHECK(!tier_config_region_rule(config, &region));
+	CHECK(!tier_config_portal_rule(config, &region));
+	tier_config_free(config);
+}
+
+/* tier_config_load() on a tree in a temporary directory. */
+
+static char root[64];
+
+static void put(const char *path, const char *text)
+{
+	char full[256];
+
+	snprintf(full, sizeof(full), "%s%s", root, path);
+	for (char *slash = full + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
+		*slash = '\0';
+		mkdir(full, 0755);
+		*slash = '/';
+	}
+	FILE *file = fopen(full, "we");
+	if (!file || fputs(text, file) < 0 || fclose(file) != 0)
+		FAIL("cannot write %s", full);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
+static void new_root(void)
+{
+	strcpy(root, "/tmp/tier-config-XXXXXX");
+	CHECK(mkdtemp(root));
+}
+
+static void remove_root(void)
+{
+	nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+TEST(drop_ins)
+{
+	struct tier_config *config;
+	char path[128];
+
+	new_root();
+	CHECK_EQ(tier_config_load(root, NULL, &config, &problem), 0);
+	CHECK_EQ(config->ratio_percent, 301);
+	tier_config_free(config);
+
+	put("/usr/lib/cxl-tier/cxl-tierd.conf", "[Daemon]\nRatio=1\nOnline=auto\n");
+	put("/etc/cxl-tier/cxl-tierd.conf", "[Daemon]\nRatio=2\n");
+	CHECK_EQ(tier_config_load(root, NULL, &config, &problem), 0);
+	CHECK_EQ(config->ratio_percent, 2);
+	CHECK_EQ(config->online, TIER_ONLINE_NO);
+	tier_config_free(config);
+
+	put("/usr/lib/cxl-tier/cxl-tierd.conf.d/50-z.conf", "[Daemon]\nRatio=3\n");
+	put("/etc/cxl-tier/cxl-tierd.conf.d/70-a.conf", "[Daemon]\nRatio=4\nDryRun=yes\n");
+	put("/usr/lib/cxl-tier/cxl-tierd.conf.d/60-b.conf", "[Daemon]\nRatio=broken\n");
+	put("/run/cxl-tier/cxl-tierd.conf.d/60-b.conf", "[Daemon]\nOnline=kernel\n");
+	put("/etc/cxl-tier/cxl-tierd.conf.d/90.conf.bak", "rubbish");
+	put("/etc/cxl-tier/cxl-tierd.conf.d/.90.conf", "rubbish");
+	CHECK_EQ(tier_config_load(root, NULL, &config, &problem), 0);
+	CHECK_EQ(config->ratio_percent, 4);
+	CHECK_EQ(config->dry_run, true);
+	CHECK_EQ(config->online, TIER_ONLINE_KERNEL);
+	tier_config_free(config);
+
+	put("/etc/cxl-tier/cxl-tierd.conf.d/50-z.conf", "\n[Daemon]\nRatio=bad\n");
+	config = NULL;
+	CHECK_EQ(tier_config_load(root, NULL, &config, &problem), -EINVAL);
+	CHECK(!config);
+	snprintf(path, sizeof(path), "%s/etc/cxl-tier/cxl-tierd.conf.d/50-z.conf:3", root);
+	CHECK_STR(problem.object, path);
+
+	/* A file that is named stands alone, and must be there. */
+	snprintf(path, sizeof(path), "%s/usr/lib/cxl-tier/cxl-tierd.conf", root);
+	CHECK_EQ(tier_config_load(root, path, &config, &problem), 0);
+	CHECK_EQ(config->ratio_percent, 1);
+	tier_config_free(config);
+	CHECK_EQ(tier_config_load(NULL, "/nowhere/x.conf", &config, &problem), -ENOENT);
+	CHECK_STR(problem.object, "/nowhere/x.conf");
+	put("/etc/one.conf", "[Machine m]\n");
+	snprintf(path, sizeof(path), "%s/etc/one.conf", root);
+	CHECK_EQ(tier_config_load(NULL, path, &config, &problem), -EINVAL);
+	CHECK_HAS(problem.text, "Memory=");
+	snprintf(path, sizeof(path), "%s/etc", root);
+	CHECK_EQ(tier_config_load(NULL, path, &config, &problem), -EISDIR);
+	remove_root();
+}

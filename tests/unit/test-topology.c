@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fixture.h"
+#include "json.h"
+#include "topology.h"
+
+/*
+ * tests/fixtures/expanders was captured from an emulated host with 2 GiB of DRAM, HMAT, a direct
+ * 1 GiB expander (region0, onlined as Movable) and a 512 MiB one behind a switch (region1, bound
+ * to kmem, offline).
+ */
+static struct tier_topology *read_fixture(void)
+{
+	struct tier_topology *topology = NULL;
+	struct tier_problem problem = {};
+
+	if (tier_topology_read(fixture("expanders"), &topology, &problem) != 0)
+		FAIL("%s: %s", problem.object, problem.text);
+	return topology;
+}
+
+TEST(dump_regions)
+{
+	_cleanup_topology_ struct tier_topology *t = read_fixture();
+	const struct tier_region *region = tier_topology_region(t, "region0");
+	const struct tier_dax *dax = tier_topology_region_dax(t, "region0", NULL);
+
+	CHECK_EQ(t->region_count, 2);
+	CHECK(region && dax);
+	CHECK_STR(region->window, "decoder0.0");
+	CHECK_STR(region->mode, "ram");
+	CHECK_STR(region->uuid, "");
+	CHECK_EQ(region->start, 0x590000000);
+	CHECK_EQ(region->bytes, GIB);
+	CHECK(region->committed);
+	CHECK_EQ(region->interleave_ways, 1);
+	CHECK_EQ(region->memdev_count, 1);
+	CHECK_STR(region->memdevs[0], "mem1");
+	CHECK_EQ(region->serials[0], 1);
+	CHECK_EQ(region->target_node, 2);
+	CHECK_STR(dax->name, "dax0.0");
+	CHECK_EQ(dax->mode, TIER_DAX_SYSTEM_RAM);
+	CHECK_EQ(dax->start, region->start);
+	CHECK_EQ(dax->align_bytes, 2 * MIB);
+	CHECK(tier_topology_region_dax(t, "region0", dax) == NULL);
+	CHECK(tier_topology_region(t, "region9") == NULL);
+}
+
+TEST(dump_memdevs_and_windows)
+{
+	_cleanup_topology_ struct tier_topology *t = read_fixture();
+	const struct tier_memdev *direct = tier_topology_memdev(t, "mem1");
+	const struct tier_memdev *switched = tier_topology_memdev(t, "mem0");
+
+	CHECK(direct && switched);
+	CHECK_EQ(direct->serial, 1);
+	CHECK_EQ(direct->ram_bytes, GIB);
+	CHECK_EQ(direct->pmem_bytes, 0);
+	CHECK_STR(direct->host, "0000:21:00.0");
+	CHECK(direct->enabled && !direct->behind_switch);
+	CHECK(switched->enabled && switched->behind_switch);
+	CHECK_EQ(t->window_count, 2);
+	CHECK_EQ(t->windows[0].bytes, 4 * GIB);
+	CHECK_EQ(t->windows[0].available_bytes, 3 * GIB);
+	CHECK(t->windows[0].volatile_capable);
+}
+
+TEST(dump_nodes)
+{
+	_cleanup_topology_ struct tier_topology *t = read_fixture();
+	const struct tier_node *dram = tier_topology_node(t, 0), *cxl = tier_topology_node(t, 2);
+
+	CHECK(dram && cxl);
+	CHECK(dram->has_cpu && dram->has_memory && dram->online);
+	CHECK_STR(dram->cpus, "0-1");
+	CHECK_EQ(dram->read_latency_nsec, 80);
+	CHECK_EQ(dram->present_movable_bytes, 0);
+	CHECK(dram->present_kernel_bytes > GIB && dram->present_kernel_bytes <= 2 * GIB);
+	CHECK(!cxl->has_cpu && cxl->has_memory);
+	CHECK_EQ(cxl->present_movable_bytes, GIB);
+	CHECK_EQ(cxl->present_kernel_bytes, 0);
+	CHECK_EQ(cxl->read_latency_nsec, TIER_UNKNOWN_U64);
+	CHECK(dram->tier >= 0 && cxl->tier > dram->tier);
+	CHECK_EQ(dram->distance_count, t->node_count);
+	CHECK_EQ(dram->distances[1].node, 2);
+	CHECK_EQ(dram->distances[1].distance, 20);
+	/* Online, but without memory: total is zero, which is not unknown. */
+	CHECK_EQ(tier_topology_node(t, 3)->total_bytes, 0);
+	CHECK_EQ(tier_topology_node(t, 3)->tier, TIER_UNKNOWN_INT);
+	CHECK(tier_topology_node(t, 1) == NULL);
+}
+
+TEST(dump_blocks)
+{
+	_cleanup_topology_ struct tier_topology *t = read_fixture();
+	const struct tier_block *block;
+	size_t count;
+
+	CHECK_EQ(t->block_bytes, 128 * MIB);
+	block = tier_topology_range_blocks(t, 0x590000000, GIB, &count);
+	CHECK(block != NULL);
+	CHECK_EQ(count, 8);
+	CHECK_EQ(block->index, 178);
+	CHECK_EQ(block->state, TIER_BLOCK_ONLINE);
+	CHECK_EQ(block->zone, TIER_ZONE_MOVABLE);
+	CHECK_EQ(block->node, 2);
+	block = tier_topology_range_blocks(t, 0x690000000, 512 * MIB, &count);
+	CHECK_EQ(count, 4);
+	CHECK_EQ(block->state, TIER_BLOCK_OFFLINE);
+	CHECK_EQ(block->zone, TIER_ZONE_NONE);
+	CHECK(block->can_movable && block->can_kernel);
+	/* A range that ends inside a block touches it; an empty or absurd one touches none. */
+	CHECK(tier_topology_range_blocks(t, 0x590000000, 1, &count) && count == 1);
+	CHECK(tier_topology_range_blocks(t, 0x597ffffff, 2, &count) && count == 2);
+	CHECK(!tier_topology_range_blocks(t, 0x590000000, 0, &count) && count == 0);
+	CHECK(!tier_topology_range_blocks(t, UINT64_MAX - 10, 100, &count) && count == 0);
+	CHECK(!tier_topology_range_blocks(t, TIER_UNKNOWN_U64, GIB, &count) && count == 0);
+}
+
+TEST(dump_switches)
+{
+	_cleanup_topology_ struct tier_topology *t = read_fixture();
+
+	CHECK_STR(t->hotplug.auto_online, "offline");
+	CHECK_STR(t->hotplug.online_policy, "contig-zones");
+	CHECK_EQ(t->hotplug.ratio_percent, 301);
+	CHECK(t->hotplug.numa_aware && t->hotplug.init_on_free && !t->hotplug.memmap_on_memory);
+	CHECK_EQ(t->hotplug.numa_balancing, 0);
+	CHECK_STR(t->hostname, "dump");
+	CHECK_HAS(t->kernel, "7.2");
+	CHECK_EQ(t->page_bytes, 4096);
+}
+
+TEST(json)
+{
+	_cleanup_topology_ struct tier_topology *t = read_fixture();
+	_cleanup_json_ sd_json_variant *whole = NULL;
+	_cleanup_free_ char *text = NULL;
+	sd_json_variant *node, *region;
+
+	CHECK_EQ(tier_topology_to_json(t, &text), 0);
+	CHECK(sd_json_parse(text, 0, &whole, NULL, NULL) >= 0);
+	node = sd_json_variant_by_index(sd_json_variant_by_key(whole, "nodes"), 2);
+	CHECK_EQ(sd_json_variant_integer(sd_json_variant_by_key(node, "id")), 3);
+	/* Zero is a number, unknown is null. */
+	CHECK(sd_json_variant_is_unsigned(sd_json_variant_by_key(node, "total_bytes")));
+	CHECK(sd_json_variant_is_null(sd_json_variant_by_key(node, "read_latency_nsec")));
+	CHECK(sd_json_variant_is_null(sd_json_variant_by_key(node, "tier")));
+	region = sd_json_variant_by_index(sd_json_variant_by_key(whole, "regions"), 0);
+	CHECK_EQ(sd_json_variant_unsigned(sd_json_variant_by_key(region, "start")), 0x590000000);
+	CHECK(sd_json_variant_is_null(sd_json_variant_by_key(region, "uuid")));
+	CHECK_EQ(sd_json_variant_elements(sd_json_variant_by_key(whole, "blocks")), t->block_count);
+}
+
+TEST(no_dump)
+{
+	struct tier_topology *topology = (void *)1;
+	struct tier_problem problem = {};
+	char root[64];
+
+	scratch_new(root);
+	CHECK_EQ(tier_topology_read(root, &topology, &problem), -ENOENT);
+	CHECK(topology == (void *)1);
+	CHECK_STR(problem.object, root);
+	CHECK_HAS(problem.next, "capture");
+	scratch_done(root);
+}
+
+/* Nothing but a node: everything else is absent, which is no error and no zero. */
+TEST(bare_dump)
+{
+	_cleanup_topology_ struct tier_topology *t = NULL;
+	char root[64];
+
+	scratch_new(root);
+	scratch_file(root, "sys/devices/system/node/node0/cpulist", "0\n");
+	/* What the kernel says for a figure that no table gave it. */
+	scratch_file(root, "sys/devices/system/node/node0/access0/initiators/read_latency", "0\n");
+	CHECK_EQ(tier_topology_read(root, &t, NULL), 0);
+	CHECK_EQ(t->node_count, 1);
+	CHECK_EQ(t->nodes[0].read_latency_nsec, TIER_UNKNOWN_U64);
+	CHECK_EQ(t->nodes[0].total_bytes, TIER_UNKNOWN_U64);
+	CHECK_EQ(t->nodes[0].present_kernel_bytes, TIER_UNKNOWN_U64);
+	CHECK_EQ(t->block_bytes, 0);
+	CHECK_EQ(t->region_count + t->dax_count + t->block_count + t->memdev_count, 0);
+	CHECK_EQ(t->hotplug.numa_balancing, TIER_UNKNOWN_INT);
+	CHECK_STR(t->hotplug.auto_online, "");
+	scratch_done(root);
+}
+
+/* Interleaved over two memdevs: the order is the position, and mem10 sorts after mem2. */
+TEST(interleaved_dump)
+{
+	static const char bus[] = "../../../devices/platform/ACPI0017:00/root0";
+	_cleanup_topology_ struct tier_topology *t = NULL;
+	char root[64], path[512], target[256];
+
+	scratch_new(root);
+	scratch_file(root, "sys/devices/system/node/node0/cpulist", "0\n");
+	scratch_file(root, "sys/bus/cxl/devices/mem10/serial", "0xa\n");
+	scratch_file(root, "sys/bus/cxl/devices/mem2/serial", "0x2\n");
+	scratch_file(root, "sys/devices/platform/ACPI0017:00/root0/decoder0.0/region0/size",
+		     "0x80000000\n");
+	scratch_file(root, "sys/devices/platform/ACPI0017:00/root0/decoder0.0/region0/target0",
+		     "decoder5.0\n");
+	scratch_file(root, "sys/devices/platform/ACPI0017:00/root0/decoder0.0/region0/target1",
+		     "decoder3.0\n");
+	scratch_file(root,
+		     "sys/devices/platform/ACPI0017:00/root0/decoder0.0/region0/interleave_ways",
+		     "2\n");
+	scratch_file(root, "sys/bus/cxl/devices/endpoint5/devtype", "cxl_port\n");
+	scratch_file(root, "sys/bus/cxl/devices/endpoint3/devtype", "cxl_port\n");
+	snprintf(path, sizeof(path), "%s/sys/bus/cxl/devices/endpoint5/uport", root);
+	CHECK_EQ(symlink("../../../pci0000:0c/0000:0c:00.0/0000:0d:00.0/mem10", path), 0);
+	snprintf(path, sizeof(path), "%s/sys/bus/cxl/devices/endpoint3/uport", root);
+	CHECK_EQ(symlink("../../../pci0000:0c/0000:0c:01.0/0000:0e:00.0/mem2", path), 0);
+	snprintf(path, sizeof(path), "%s/sys/bus/cxl/devices/region0", root);
+	snprintf(target, sizeof(target), "%s/decoder0.0/region0", bus);
+	CHECK_EQ(symlink(target, path), 0);
+	CHECK_EQ(tier_topology_read(root, &t, NULL), 0);
+	CHECK_STR(t->memdevs[0].name, "mem2");
+	CHECK_STR(t->memdevs[1].name, "mem10");
+	CHECK_EQ(t->region_count, 1);
+	CHECK_STR(t->regions[0].window, "decoder0.0");
+	CHECK_EQ(t->regions[0].memdev_count, 2);
+	CHECK_STR(t->regions[0].memdevs[0], "mem10");
+	CHECK_EQ(t->regions[0].serials[0], 10);
+	CHECK_STR(t->regions[0].memdevs[1], "mem2");
+	CHECK_EQ(t->regions[0].target_node, TIER_ABSENT_NODE);
+	CHECK_EQ(t->regions[0].start, TIER_UNKNOWN_U64);
+	scratch_done(root);
+}
+
+TEST(window_gaps)
+{
+	_cleanup_topology_ struct tier_topology *t = NULL;
+	const struct {
+		uint64_t start, bytes;
+	} used[] = {{5 * GIB, GIB}, {2 * GIB, GIB}};
+	struct tier_window *window;
+
+	CHECK_EQ(tier_topology_new(&t), 0);
+	window = topology_add_window(t, "decoder0.0");
+	window->start = GIB;
+	window->bytes = 6 * GIB;
+	CHECK_EQ(topology_window_available(t, window), 6 * GIB);
+	for (size_t i = 0; i < ARRAY_SIZE(used); i++) {
+		struct tier_region *region = topology_add_region(t, i ? "region1" : "region0");
+
+		copy_string(region->window, sizeof(region->window), "decoder0.0");
+		region->start = used[i].start;
+		region->bytes = used[i].bytes;
+	}
+	CHECK_EQ(topology_window_available(t, window), 2 * GIB);
+	t->regions[0].start = TIER_UNKNOWN_U64;
+	CHECK_EQ(topology_window_available(t, window), TIER_UNKNOWN_U64);
+}
+
+TEST(names)
+{
+	CHECK_STR(tier_zone_name(TIER_ZONE_MOVABLE), "Movable");
+	CHECK_STR(tier_zone_name((enum tier_zone)99), "unknown");
+	CHECK_STR(tier_block_state_name(TIER_BLOCK_GOING_OFFLINE), "going-offline");
+	CHECK_STR(tier_dax_mode_name(TIER_DAX_SYSTEM_RAM), "system-ram");
+	CHECK(tier_topology_free(NULL) == NULL);
+}

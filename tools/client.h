@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef TIERCTL_CLIENT_H
+#define TIERCTL_CLIENT_H
+
+/*
+ * Calls to cxl-tierd. Methods are named without their interface: "Portals". Every function that
+ * fails has printed one line and returns TOOL_FAILED. CXL_TIERD_SOCKET in the environment names
+ * another socket than /run/cxl-tier/cxl-tierd.socket.
+ */
+
+#include <stdbool.h>
+
+#include <systemd/sd-json.h>
+
+/* Nothing is printed. */
+bool client_daemon_running(void);
+
+/*
+ * One call on a connection of its own.
+ * @parameters: borrowed, NULL for none
+ * @ret_reply: sd_json_variant_unref(); may be NULL
+ */
+int client_call(const char *method, sd_json_variant *parameters, sd_json_variant **ret_reply);
+
+/*
+ * A connection that is kept: cxl-tierd takes a flight's slot and extents back when the connection
+ * that began it ends, as far as nobody needs them.
+ */
+struct client;
+int client_open(struct client **ret);
+struct client *client_close(struct client *client);
+
+/*
+ * If cxl-tierd was restarted meanwhile, EndFlight is tried once more on a new connection; no other
+ * method is, since the call may already have had its effect.
+ */
+int client_session_call(struct client *client, const char *method, sd_json_variant *parameters,
+			sd_json_variant **ret_reply);
+
+#endif
