@@ -61,6 +61,32 @@ int manager_plan(struct manager *manager, char **regions, enum tier_online_zone 
 }
 
 /*
+ * Looking for a superblock takes a device from kmem. What was there goes back, so that the plan still
+ * fits what it was made for, and a refusal leaves what it found.
+ */
+static int back_to_ram(struct manager *manager, const struct tier_topology *before,
+		       const char *region, struct tier_problem *problem)
+{
+	_cleanup_(freep) struct tier_step *steps = calloc(before->dax_count, sizeof(*steps));
+	struct tier_plan plan = {.steps = steps};
+	const struct tier_dax *dax = NULL;
+
+	if (!steps)
+		return tier_problem_set(problem, -ENOMEM, region, NULL, "cannot bind it to kmem");
+	while ((dax = tier_topology_region_dax(before, region, dax))) {
+		struct tier_step *step = &steps[plan.step_count];
+
+		if (dax->mode != TIER_DAX_SYSTEM_RAM)
+			continue;
+		*step = (struct tier_step){.action = TIER_STEP_BIND_RAM, .block = TIER_UNKNOWN_U64};
+		COPY(step->region, region);
+		COPY(step->dax, dax->name);
+		plan.step_count++;
+	}
+	return manager_apply(manager, &plan, problem);
+}
+
+/*
  * Refuses a region that carries a portal, or of which that is not known. A region whose memory is
  * online already cannot be looked at, and the plan says what is to be said about it.
  */
@@ -82,7 +108,7 @@ static int refuse_portal(struct manager *manager, const struct tier_topology *to
 		return 0;
 	r = tier_portal_attach(name, path, &super, problem);
 	if (r == TIER_E_NOT_PORTAL)
-		return 0;
+		return back_to_ram(manager, topology, name, problem);
 	if (r == 0)
 		return tier_problem_set(problem, TIER_E_REFUSED, name, "tierctl portal show",
 					"holds the portal %s, which is never onlined as a whole",
@@ -94,7 +120,6 @@ int manager_online(struct manager *manager, char **regions, enum tier_online_zon
 		   unsigned ratio_percent, bool dry_run, struct tier_plan **ret,
 		   struct tier_problem *problem)
 {
-	_cleanup_(tier_topology_freep) struct tier_topology *before = NULL;
 	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
 	_cleanup_(tier_plan_freep) struct tier_plan *plan = NULL;
 	int r;
@@ -102,21 +127,15 @@ int manager_online(struct manager *manager, char **regions, enum tier_online_zon
 	dry_run = dry_run || manager->options.dry_run || manager->config->dry_run;
 	r = dry_run ? 0 : refuse_dump(manager, "Online", problem);
 	if (r == 0)
-		r = tier_topology_read(manager->options.sysroot, &before, problem);
+		r = tier_topology_read(manager->options.sysroot, &topology, problem);
 	if (r == 0) /* first for its refusals: an impossible plan must change nothing */
-		r = plan_regions(manager, before, regions, zone, ratio_percent, &plan, problem);
+		r = plan_regions(manager, topology, regions, zone, ratio_percent, &plan, problem);
 	for (size_t i = 0; r == 0 && regions[i]; i++)
-		r = refuse_portal(manager, before, regions[i], dry_run, problem);
+		r = refuse_portal(manager, topology, regions[i], dry_run, problem);
 	if (r != 0)
 		return r;
 	if (!dry_run) {
-		plan = tier_plan_free(plan);
-		r = tier_topology_read(manager->options.sysroot, &topology, problem);
-		if (r == 0)
-			r = plan_regions(manager, topology, regions, zone, ratio_percent, &plan,
-					 problem);
-		if (r == 0)
-			r = manager_apply(manager, plan, problem);
+		r = manager_apply(manager, plan, problem);
 		if (r != 0) {
 			log_problem(LOG_ERR, "online-failed", problem);
 			return r;

@@ -249,10 +249,11 @@ static int refuse_second_flight(struct manager *manager, const char *vm,
 			    flight.code != 0 || flight_ended(&flight) ||
 			    !streq(flight.offer.vm, vm))
 				continue;
-			return tier_problem_set(problem, TIER_E_BUSY, vm,
-						"tierctl flights; tierctl abort ends it where it may",
-						"an earlier flight of it has not ended: %s",
-						flight_advice(&flight));
+			return tier_problem_set(
+				problem, TIER_E_BUSY, vm,
+				"tierctl flights; tierctl settle ends it where it may",
+				"an earlier flight of it has not ended: %s",
+				flight_advice(&flight));
 		}
 	}
 	return 0;
@@ -291,8 +292,7 @@ int session_begin(struct manager *manager, sd_varlink *link, const struct sessio
 	r = write_host_record(manager, portal, mapped, problem);
 	if (r != 0)
 		return r;
-	needed = tier_extents_needed(&portal->super, request->ram_bytes,
-				     (uint64_t)sysconf(_SC_PAGESIZE));
+	needed = tier_extents_needed(&portal->super, request->ram_bytes);
 	r = claim(manager, portal, mapped, &flight, needed, ranges, &range_count, problem);
 	if (r != 0)
 		return r;

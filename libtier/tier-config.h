@@ -90,6 +90,7 @@ int tier_config_parse(struct tier_config *config, const char *text, size_t bytes
 int tier_config_load(const char *sysroot, const char *path, struct tier_config **ret,
 		     struct tier_problem *problem);
 
+/** tier_config_machine() - the [Machine] section of that name, or NULL */
 const struct tier_config_machine *tier_config_machine(const struct tier_config *config,
 						      const char *name);
 

@@ -62,8 +62,7 @@ const char *tier_handoff_advice(enum tier_flight_state offer, enum tier_flight_s
 struct tier_extents;
 
 /** tier_extents_needed() - extents for @ram_bytes, with room for the zone's watermarks */
-uint32_t tier_extents_needed(const struct tier_super *super, uint64_t ram_bytes,
-			     uint64_t page_bytes);
+uint32_t tier_extents_needed(const struct tier_super *super, uint64_t ram_bytes);
 
 /**
  * tier_extents_open_ram() - online extents of a region as ZONE_MOVABLE
@@ -245,22 +244,23 @@ int tier_flight_receive(const struct tier_config *config, const struct tier_flig
 			struct tier_problem *problem);
 
 /**
- * tier_flight_abort() - end a flight whose tool has died, on its source
- * @config: names the machine, so that it can be resumed
+ * tier_flight_settle() - end a flight whose tool has died, on its source
+ * @config: names the machine, so that it can be resumed or ended
  * @portal_path: control area, @region: the CXL region that carries it
  * @host, @slot: the flight's place
- * @ret_offer: the offer as it is afterwards; may be NULL
+ * @ret_state: ABORTED or CLOSED
  *
- * Only where the VM is the source's by the records: before COMMITTED, or after the destination has
- * written REFUSED. The VM is resumed if it still exists, ABORTED is written, the extents are closed.
- * No process may be carrying the flight out.
+ * As the records say whose the VM is. The source's (before COMMITTED, or REFUSED): it is resumed if
+ * it still exists, and ABORTED is written. The destination's, which has said DONE: what is left of
+ * it here is ended, and CLOSED is written. Either way the extents are closed. No process may be
+ * carrying the flight out.
  *
- * Return: 0; TIER_E_NOT_FOUND: no flight there; TIER_E_REFUSED: it is not the source's to end, the
- * problem says whose; negative errno.
+ * Return: 0; TIER_E_NOT_FOUND: no flight there; TIER_E_REFUSED: it is not for the source to end,
+ * the problem says who may do what; negative errno.
  */
-int tier_flight_abort(const struct tier_config *config, const char *portal_path, const char *region,
-		      uint32_t host, uint32_t slot, struct tier_offer *ret_offer,
-		      struct tier_problem *problem);
+int tier_flight_settle(const struct tier_config *config, const char *portal_path,
+		       const char *region, uint32_t host, uint32_t slot,
+		       enum tier_flight_state *ret_state, struct tier_problem *problem);
 
 /** tier_flight_report_to_json() - the report as JSON text; free() */
 int tier_flight_report_to_json(const struct tier_flight_report *report, char **ret_json);

@@ -99,6 +99,7 @@ struct tier_plan *tier_plan_free(struct tier_plan *plan);
 int tier_plan_to_json(const struct tier_plan *plan, char **ret_json);
 
 /** tier_step_action_name() - "bind-ram", "online-movable" and so on, as in the plan's JSON */
+/** tier_step_action_name() - as in JSON, e.g. "online-movable"; a constant string */
 const char *tier_step_action_name(enum tier_step_action action);
 
 /**

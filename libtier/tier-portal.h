@@ -285,8 +285,10 @@ int tier_manifest_decode(const struct tier_super *super, const struct tier_offer
 			 struct tier_problem *problem);
 struct tier_manifest *tier_manifest_free(struct tier_manifest *manifest);
 
+/* Names as tools show them; constant strings. */
 const char *tier_flight_state_name(enum tier_flight_state state);
 const char *tier_extent_state_name(enum tier_extent_state state);
+/** tier_uuid_format() - as text, in lower case */
 void tier_uuid_format(const struct tier_uuid *uuid, char buffer[static 37]);
 
 /* ---- a portal on this host: effects -------------------------------------------------------- */
@@ -347,6 +349,7 @@ int tier_portal_unused(const char *path, struct tier_problem *problem);
 int tier_portal_format(const char *path, const struct tier_super *super, bool force,
 		       struct tier_problem *problem);
 
+/* What it was opened with; valid until it is closed. */
 const struct tier_super *tier_portal_super(const struct tier_portal *portal);
 const char *tier_portal_path(const struct tier_portal *portal);
 

@@ -215,6 +215,7 @@ const struct tier_block *tier_topology_range_blocks(const struct tier_topology *
 						    size_t *ret_count);
 
 /** tier_zone_name() - "Normal", "Movable" and so on as in valid_zones; "none", "mixed" */
+/* Names as in JSON; constant strings. */
 const char *tier_zone_name(enum tier_zone zone);
 /** tier_block_state_name() - "online", "offline", "going-offline", as in a block's state file */
 const char *tier_block_state_name(enum tier_block_state state);

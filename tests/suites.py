@@ -22,7 +22,7 @@ import time
 ALLOWANCE = 2
 TOTAL_BUDGET = 45 * 60
 # How often a randomized simulation runs.
-SIM_SEEDS = {"fast": 5000, "normal": 50000, "long": 1000000}
+SIM_SEEDS = {"fast": 20000, "normal": 200000, "long": 10000000}
 
 ENTER = "tests/lab/enter"
 LOGS = "build/check"
@@ -55,13 +55,16 @@ class Context:
         environment = dict(os.environ, TIER_SEED=str(self.seed), TIER_SIM_SEEDS=str(SIM_SEEDS[self.mode]), **(env or {}))
         if self.mode == "long":
             environment["LAB_SANITIZE"] = "1"
-        text = []
+        text, killed = [], []
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    text=True, errors="replace", env=environment, start_new_session=True)
 
         def expired(*_):
-            text.append(f"not ok {self.suite}: killed after {self.hard_limit():.0f} s\n")
-            os.killpg(process.pid, signal.SIGTERM)
+            # A minute to take hosts down.
+            if not killed:
+                text.append(f"not ok {self.suite}: killed after {self.hard_limit():.0f} s\n")
+            killed.append(time.monotonic())
+            os.killpg(process.pid, signal.SIGKILL if killed[-1] > killed[0] + 60 else signal.SIGTERM)
 
         previous = signal.signal(signal.SIGALRM, expired)
         signal.setitimer(signal.ITIMER_REAL, max(1, self.deadline - time.monotonic()), 10)
@@ -147,7 +150,7 @@ def build(context):
                                            name="build")
         if status == 0:
             status, text = context.command(ENTER, "ninja", "-C", "build/dev", "-k", "0", name="build")
-        errors = [line for line in text.splitlines() if "error:" in line or "ERROR:" in line or "undefined" in line]
+        errors = [line for line in text.splitlines() if re.search(r"\berror: |\bERROR: |undefined (reference|symbol)", line)]
         context.built = "" if status == 0 else "\n".join(errors[:20]) or last(text)
     return [Outcome("build", "failed", context.built)] if context.built else []
 
@@ -268,10 +271,16 @@ def run_demo(context):
     path = "build/demo/report.json"
     if os.path.exists(path):
         os.unlink(path)
-    status, text = context.command("tests/lab/demo", live=True)
+    try:
+        status, text = context.command("tests/lab/demo", live=True)
+    finally:
+        # Also when it was killed.
+        if os.environ.get("HOLD", "") in ("", "0"):
+            subprocess.run(["tests/lab/host", "down", "--all"], check=False, stdout=subprocess.DEVNULL,
+                           env=dict(os.environ, LAB_INSTANCE=os.environ.get("LAB_INSTANCE", "demo")))
     end = text.rstrip().splitlines()[-1:] or [""]
     if status != 0 or end[0] != "demo: ok":
-        return [Outcome("demo", "failed", end[0] if end[0].startswith("demo:") else last(text))]
+        return [Outcome("demo", "failed", end[0] if end[0].startswith("demo: FAILED") else last(text, 1))]
     try:
         with open(path) as file:
             report = json.load(file)
@@ -381,8 +390,11 @@ def main(words):
         everything.append(Outcome("total", "failed"))
     # A failed set-up is a failure, but a set-up that succeeds proves nothing.
     skipped = count(everything, "skipped")
-    print(f"{count(everything, 'passed')} passed, {count(everything, 'failed')} failed" +
-          (f", {skipped} skipped" if skipped else ""))
+    line = (f"{count(everything, 'passed')} passed, {count(everything, 'failed')} failed" +
+            (f", {skipped} skipped" if skipped else ""))
+    with open(f"{LOGS}/summary", "w") as file:
+        print(line, file=file)
+    print(line, flush=True)
     nothing = not everything and any(name not in SET_UP for name, *_ in rows)
     return 1 if nothing or count(everything, "failed") else 0
 

@@ -242,7 +242,7 @@ static int run_online(int argc, char **argv, bool plan_only)
 		 TOOL_STRING, &given.zone},
 		{"dry-run", NULL, "print the plan and change nothing", TOOL_FLAG, &given.dry_run},
 	};
-	enum tier_online_zone zone;
+	enum tier_online_zone zone = TIER_ONLINE_AUTO;
 	char **names;
 	int count;
 	int r = tool_parse(argc, argv, options, plan_only ? 2 : 3, 1, 32, &names, &count);

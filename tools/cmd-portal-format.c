@@ -141,7 +141,7 @@ static int plan(const struct request *request, struct tier_super *ret)
 	struct tier_uuid uuid;
 	struct timespec now;
 	sd_id128_t random;
-	size_t count;
+	size_t count = 0;
 	int r = split_hosts(&request->hosts, texts, hosts, TIER_PORTAL_MAX_HOSTS, &count);
 
 	if (r == 0 && sd_id128_randomize(&random) < 0)
@@ -218,6 +218,9 @@ static int carry_out(struct request *request, const struct tier_super *super)
 	char device[64];
 	int r = 0;
 
+	if (request->is_region && geteuid() != 0)
+		return tool_fail_text(request->object, "sudo tierctl portal format",
+				      "cannot format: needs root");
 	if (request->is_region) {
 		r = tier_portal_region_to_devdax(request->object, &problem);
 		if (r == 0)

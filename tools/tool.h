@@ -126,7 +126,7 @@ int cmd_portal_check(int argc, char **argv);
 int cmd_flights(int argc, char **argv);
 int cmd_send(int argc, char **argv);
 int cmd_receive(int argc, char **argv);
-int cmd_abort(int argc, char **argv);
+int cmd_settle(int argc, char **argv);
 int cmd_vm_start(int argc, char **argv);
 int cmd_vm_stop(int argc, char **argv);
 int cmd_vm_list(int argc, char **argv);

@@ -22,8 +22,8 @@ struct config_key {
 	enum config_section section;
 	const char *name;
 	config_store store;
-	size_t offset; /* into the struct of the section */
-	size_t bytes;  /* of the field */
+	size_t offset;	      /* into the struct of the section */
+	size_t bytes;	      /* of the field */
 	const char *fallback; /* what an empty value means, in the key's own syntax; NULL: zero */
 };
 

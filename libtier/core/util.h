@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define _cleanup_(f)   __attribute__((cleanup(f)))
 #define ARRAY_SIZE(x)  (sizeof(x) / sizeof((x)[0]))
@@ -36,30 +35,6 @@ static inline void freep(void *p)
 	free(*(void **)p);
 }
 #define _cleanup_free_ _cleanup_(freep)
-
-static inline void closep(int *fd)
-{
-	if (*fd >= 0) {
-		int saved = errno;
-		close(*fd);
-		errno = saved;
-	}
-}
-#define _cleanup_close_ _cleanup_(closep)
-
-static inline void fclosep(FILE **f)
-{
-	if (*f)
-		fclose(*f);
-}
-#define _cleanup_fclose_ _cleanup_(fclosep)
-
-static inline int take_fd(int *fd)
-{
-	int taken = *fd;
-	*fd = -1;
-	return taken;
-}
 
 /* Defines a cleanup function for a type whose free function takes and returns a pointer. */
 #define DEFINE_CLEANUP(type, function)                                                             \

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "config-keys.h"
+#include "fd.h"
 #include "util.h"
 
 /* In the order in which they win. */

@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "dax.h"
 #include "extent.h"
+#include "fd.h"
 
 #define OFFLINE_USEC (30 * UINT64_C(1000000))
 #define RETRY_USEC   UINT64_C(50000)
@@ -46,8 +47,7 @@ struct tier_extents *tier_extents_free(struct tier_extents *extents)
 	return NULL;
 }
 
-uint32_t tier_extents_needed(const struct tier_super *super, uint64_t ram_bytes,
-			     uint64_t page_bytes)
+uint32_t tier_extents_needed(const struct tier_super *super, uint64_t ram_bytes)
 {
 	/*
 	 * What the zone keeps back: its low watermark (at most 128 pages and a quarter for the
@@ -56,7 +56,6 @@ uint32_t tier_extents_needed(const struct tier_super *super, uint64_t ram_bytes,
 	 */
 	uint64_t bytes = ram_bytes + ram_bytes / 64 + 8 * MIB;
 
-	(void)page_bytes;
 	return (uint32_t)((bytes + super->extent_bytes - 1) / super->extent_bytes);
 }
 

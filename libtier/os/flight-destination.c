@@ -5,6 +5,7 @@
 #include <numaif.h>
 #include <poll.h>
 
+#include "fd.h"
 #include "flight.h"
 
 struct destination {
@@ -71,8 +72,7 @@ static int refuse(struct destination *d, int code, struct tier_problem *problem)
 	(void)write_answer(d, TIER_FLIGHT_REFUSED, TIER_STAGE_ABORTED, NULL);
 	if (d->machine) {
 		(void)tier_machine_quit(d->machine, NULL);
-		if (d->info.memory_path[0])
-			(void)unlink(d->info.memory_path);
+		(void)machine_remove_ram(d->machine, &d->info, NULL);
 	}
 	return code;
 }
@@ -86,7 +86,7 @@ static int give_up(struct destination *d, enum tier_handoff_action action,
 		tier_problem_set(problem, TIER_E_PEER, d->offer.vm, "it runs on there",
 				 "the source aborted: %s", d->offer.reason);
 		(void)tier_machine_quit(d->machine, NULL);
-		(void)unlink(d->info.memory_path);
+		(void)machine_remove_ram(d->machine, &d->info, NULL);
 		flight_stage(d->observer, TIER_STAGE_ABORTED);
 		return TIER_E_PEER;
 	}

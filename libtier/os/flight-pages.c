@@ -6,6 +6,7 @@
 #include <numa.h>
 #include <stdlib.h>
 
+#include "fd.h"
 #include "flight.h"
 
 /* Bits of /proc/kpageflags: Documentation/admin-guide/mm/pagemap.rst. */

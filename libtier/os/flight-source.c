@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <poll.h>
 
+#include "fd.h"
 #include "flight.h"
 
 /* Passes of the mover while the VM runs: what it touches meanwhile is left to the last pass. */
@@ -42,22 +43,6 @@ static int write_offer(struct source *s, enum tier_flight_state state, enum tier
 	return 0;
 }
 
-/* The other side's record, wherever in its area it answers this flight. */
-static bool read_answer(struct source *s)
-{
-	for (uint32_t slot = 0; slot < TIER_PORTAL_FLIGHTS; slot++) {
-		struct tier_answer answer;
-
-		if (tier_portal_read_answer(s->portal, s->grant->peer, slot, &answer))
-			continue;
-		if (memcmp(&answer.flight, &s->grant->flight, sizeof(answer.flight)) != 0)
-			continue;
-		s->answer = answer;
-		return true;
-	}
-	return false;
-}
-
 /* Waits until there is something to do. */
 static enum tier_handoff_action await(struct source *s, uint64_t usec)
 {
@@ -68,8 +53,12 @@ static enum tier_handoff_action await(struct source *s, uint64_t usec)
 		struct pollfd poll_fd = {.fd = s->machine->pidfd, .events = POLLIN};
 		bool running_there = s->answer.state == TIER_FLIGHT_RUNNING;
 		enum tier_handoff_action action;
+		struct tier_answer answer;
 
-		if (read_answer(s))
+		if (tier_portal_find_answer(s->portal, &s->offer, s->grant->slot, &answer, NULL) ==
+		    0)
+			s->answer = answer;
+		if (s->answer.state != TIER_FLIGHT_NONE)
 			view.answer = &s->answer;
 		if (!running_there && (s->answer.state == TIER_FLIGHT_RUNNING ||
 				       s->answer.state == TIER_FLIGHT_DONE)) {
@@ -333,10 +322,8 @@ static int release(struct source *s, struct tier_problem *problem)
 	if (r)
 		return r;
 	s->ram = ram_file_free(s->ram);
-	if (unlink(s->info->memory_path) < 0 && errno != ENOENT)
-		return tier_problem_set(problem, -errno, s->info->memory_path, NULL,
-					"cannot remove the RAM that flew");
-	r = tier_extents_close(s->extents, problem);
+	r = machine_remove_ram(s->machine, s->info, problem);
+	r = r ?: tier_extents_close(s->extents, problem);
 	if (r)
 		return r;
 	s->extents = NULL;
@@ -425,6 +412,7 @@ int tier_flight_send(struct tier_machine *machine, const struct tier_machine_inf
 		     struct tier_problem *problem)
 {
 	_cleanup_portal_ struct tier_portal *portal = NULL;
+	_cleanup_close_ int lock = -1;
 	struct tier_problem ignored;
 	struct source s = {
 		.machine = machine,
@@ -443,7 +431,8 @@ int tier_flight_send(struct tier_machine *machine, const struct tier_machine_inf
 	*ret = (struct tier_flight_report){.ram_bytes = info->memory_bytes, .node = -1};
 	copy_string(ret->vm, sizeof(ret->vm), info->name);
 	tier_uuid_format(&grant->flight, ret->flight);
-	r = refuse_host(info->name, problem);
+	r = machine_lock(machine->directory, info->name, &lock, problem);
+	r = r ?: refuse_host(info->name, problem);
 	r = r ?: flight_dram_node(&s.dram, problem);
 	r = r ?: tier_portal_open(grant->portal_path, TIER_PORTAL_WRITE, &portal, problem);
 	if (r)

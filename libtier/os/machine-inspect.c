@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "fd.h"
 #include "machine.h"
 
 static const char *member(sd_json_variant *object, const char *key)

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "clock.h"
+#include "fd.h"
 #include "machine.h"
 
 #define START_USEC (60 * UINT64_C(1000000))

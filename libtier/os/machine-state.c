@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "clock.h"
+#include "fd.h"
 #include "machine.h"
 
 #define STATE_USEC (120 * UINT64_C(1000000))

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/pidfd.h>
 
 #include "clock.h"
+#include "fd.h"
 #include "machine.h"
 
 #define QUIT_USEC (1 * UINT64_C(1000000))
@@ -107,5 +110,39 @@ int tier_machine_quit(struct tier_machine *machine, struct tier_problem *problem
 	if (!ended_within(machine, KILL_USEC))
 		return tier_problem_set(problem, TIER_E_TIMEOUT, machine->name, NULL,
 					"QEMU did not end on SIGKILL");
+	return 0;
+}
+
+int machine_remove_ram(const struct tier_machine *machine, const struct tier_machine_info *info,
+		       struct tier_problem *problem)
+{
+	_cleanup_close_ int directory = -1;
+	size_t length = strlen(machine->directory);
+	const char *name;
+
+	if (strncmp(info->memory_path, machine->directory, length) != 0 ||
+	    info->memory_path[length] != '/')
+		return 0;
+	name = info->memory_path + length + 1;
+	if (strchr(name, '/'))
+		return 0;
+	directory = open(machine->directory, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (directory < 0 || (unlinkat(directory, name, 0) < 0 && errno != ENOENT))
+		return tier_problem_set(problem, -errno, info->memory_path, NULL,
+					"cannot remove the RAM of a machine that has ended");
+	return 0;
+}
+
+int machine_lock(const char *directory, const char *name, int *ret_fd, struct tier_problem *problem)
+{
+	_cleanup_close_ int fd = open(directory, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 && errno != ENOENT)
+		return tier_problem_set(problem, -errno, directory, NULL, "cannot open");
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return tier_problem_set(problem, errno == EWOULDBLOCK ? TIER_E_BUSY : -errno, name,
+					"tierctl flights; wait for that process, or end it",
+					"another process carries a flight of it out");
+	*ret_fd = take_fd(&fd);
 	return 0;
 }

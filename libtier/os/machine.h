@@ -19,8 +19,22 @@ DEFINE_CLEANUP(struct tier_machine *, tier_machine_free)
 int machine_connect(const struct tier_config *config, const char *name, struct tier_machine **ret,
 		    struct tier_problem *problem);
 
+/*
+ * One process at a time carries a flight of a machine out, or settles it: a lock on its directory
+ * that ends with the process. -1 and 0 if there is no such directory, thus no machine.
+ */
+int machine_lock(const char *directory, const char *name, int *ret_fd,
+		 struct tier_problem *problem);
+
 /* VmDirectory/NAME */
 int machine_directory(const struct tier_config *config, const char *name,
 		      char directory[static 320], struct tier_problem *problem);
+
+/*
+ * Removes the RAM file of a machine that has ended. Only one that lies in the machine's own
+ * directory: the path was told by QEMU, whose guest is not trusted.
+ */
+int machine_remove_ram(const struct tier_machine *machine, const struct tier_machine_info *info,
+		       struct tier_problem *problem);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <daxctl/libdaxctl.h>
 
+#include "fd.h"
 #include "memory-apply.h"
 
 struct memory_dax {

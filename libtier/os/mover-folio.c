@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <linux/kernel-page-flags.h>
 
+#include "fd.h"
 #include "mover-engine.h"
 #include "mover-folio.h"
 #include "util.h"

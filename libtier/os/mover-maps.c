@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <signal.h>
 
+#include "fd.h"
 #include "mover-maps.h"
 #include "util.h"
 

@@ -8,6 +8,7 @@
 #include <sys/pidfd.h>
 
 #include "clock.h"
+#include "fd.h"
 #include "mover-engine.h"
 #include "mover-folio.h"
 #include "mover-maps.h"

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "fd.h"
 #include "portal-map.h"
 #include "sysfs.h"
 #include "util.h"

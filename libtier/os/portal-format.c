@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
+#include "fd.h"
 #include "portal-map.h"
 #include "util.h"
 

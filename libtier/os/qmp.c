@@ -5,6 +5,7 @@
 #include <sys/un.h>
 
 #include "clock.h"
+#include "fd.h"
 #include "qmp.h"
 
 #define COMMAND_USEC  (60 * UINT64_C(1000000))

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "fd.h"
 #include "ram-file.h"
 #include "tier-portal.h"
 

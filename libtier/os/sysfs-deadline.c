@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "fd.h"
 #include "sysfs.h"
 #include "util.h"
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <sys/syscall.h>
 
+#include "fd.h"
 #include "sysfs.h"
 #include "util.h"
 
@@ -40,13 +41,23 @@ void sysfs_done(struct sysfs *sysfs)
 	sysfs->fd = -1;
 }
 
+/* Each fails only if a rename hits the microseconds of this very call. */
+#define OPEN_ATTEMPTS 1000
+
 /* Returns a descriptor or -errno. */
 static int open_path(const struct sysfs *sysfs, int flags, const char *path)
 {
 	struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .resolve = RESOLVE_IN_ROOT};
-	long fd = syscall(SYS_openat2, sysfs->fd, path, &how, sizeof(how));
 
-	return fd < 0 ? -errno : (int)fd;
+	/* EAGAIN: a rename anywhere raced with a ".." of the path; openat2(2) says to try again. */
+	for (int attempt = 0;; attempt++) {
+		long fd = syscall(SYS_openat2, sysfs->fd, path, &how, sizeof(how));
+
+		if (fd >= 0)
+			return (int)fd;
+		if (errno != EAGAIN || attempt == OPEN_ATTEMPTS)
+			return -errno;
+	}
 }
 
 int sysfs_open_file(const struct sysfs *sysfs, int flags, const char *format, va_list arguments)

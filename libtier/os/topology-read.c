@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fd.h"
 #include "tier-error.h"
 #include "topology-read.h"
 

@@ -22,8 +22,6 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 # the project's one JSON library and pure; see docs/architecture.md.
 PURE = set("""assert.h ctype.h endian.h errno.h inttypes.h limits.h stdarg.h stdbool.h stddef.h stdint.h stdio.h
     stdlib.h string.h strings.h sys/types.h systemd/sd-json.h arm_acle.h nmmintrin.h""".split())
-# close() for the cleanup attribute of descriptors; core itself has none.
-EXCUSED = {("libtier/core/util.h", "unistd.h")}
 
 # Which folders' headers a folder may include besides its own. The public headers are "libtier".
 MAY = {
@@ -67,8 +65,7 @@ def check(tree):
                     findings.append(f"{at} includes {base} of {', '.join(sorted(where[base]))}")
             elif found[1] == '"' and base != "config.h":
                 findings.append(f'{at} includes "{included}", which is no header of ours')
-            elif folder == "libtier/core" and base != "config.h" and included not in PURE and (
-                    name, included) not in EXCUSED:
+            elif folder == "libtier/core" and base != "config.h" and included not in PURE:
                 findings.append(f"{at} includes <{included}>: core is pure")
             elif folder == "libtier" and included not in PURE:
                 findings.append(f"{at} includes <{included}>: public headers need types only")

@@ -27,7 +27,9 @@ def test_begin_and_end(directory):
     assert grant["generation"] == 1 and grant["incarnation"] == daemon.call("GetInfo")["incarnation"]
     assert extents(portal, grant["ranges"]) == {"claimed"}
     other = daemon.connect()
-    second = begin(other)
+    refused = other.refused("BeginFlight", vm="box", destination="B", ramBytes=64 * MIB)
+    assert "another process is sending it" in refused.text, refused
+    second = begin(other, vm="crate")
     assert second["slot"] != grant["slot"] and second["flight"] != grant["flight"]
     assert not {r["first"] for r in grant["ranges"]} & {r["first"] for r in second["ranges"]}
     refused = other.refused("EndFlight", flight=grant["flight"])

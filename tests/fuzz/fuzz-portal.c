@@ -209,6 +209,19 @@ static void fuzz_super(bool reseal, const uint8_t *data, size_t size)
 	try_record(&super, FUZZ_OFFER, super.host_count - 1, TIER_PORTAL_FLIGHTS - 1, bytes);
 }
 
+/* Is the byte in an extent of the flight? */
+static bool byte_inside(const struct tier_super *super, const struct tier_offer *offer,
+			uint64_t portal_offset)
+{
+	uint64_t extent = (portal_offset - super->control_bytes) / super->extent_bytes;
+
+	for (uint32_t i = 0; i < offer->range_count; i++)
+		if (extent >= offer->ranges[i].first &&
+		    extent - offer->ranges[i].first < offer->ranges[i].count)
+			return true;
+	return false;
+}
+
 static void check_manifest(const struct tier_super *super, const struct tier_offer *offer,
 			   const struct tier_manifest *manifest)
 {
@@ -217,9 +230,6 @@ static void check_manifest(const struct tier_super *super, const struct tier_off
 	for (size_t i = 0; i < manifest->run_count; i++) {
 		const struct tier_manifest_run *run = &manifest->runs[i];
 		uint64_t bytes = (uint64_t)run->pages * manifest->page_bytes;
-		uint32_t extent = (uint32_t)((run->portal_offset - super->control_bytes) /
-					     super->extent_bytes);
-		bool inside = false;
 
 		HOLDS(run->pages >= 1 && run->pages <= TIER_MANIFEST_RUN_PAGES);
 		HOLDS(run->ram_offset >= end);
@@ -228,10 +238,8 @@ static void check_manifest(const struct tier_super *super, const struct tier_off
 		HOLDS(run->portal_offset >= super->control_bytes);
 		HOLDS(run->portal_offset + bytes <=
 		      super->control_bytes + super->extent_count * super->extent_bytes);
-		for (uint32_t j = 0; j < offer->range_count; j++)
-			inside |= extent >= offer->ranges[j].first &&
-				  extent - offer->ranges[j].first < offer->ranges[j].count;
-		HOLDS(inside);
+		HOLDS(byte_inside(super, offer, run->portal_offset));
+		HOLDS(byte_inside(super, offer, run->portal_offset + bytes - 1));
 		for (size_t j = 0; j < i && manifest->run_count < 64; j++) {
 			const struct tier_manifest_run *other = &manifest->runs[j];
 

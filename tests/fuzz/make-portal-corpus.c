@@ -30,7 +30,7 @@ int main(int argc, char **argv)
 	struct tier_manifest_run runs[] = {
 		{0, super.control_bytes + 2 * MIB, 512, 1},
 		{2 * MIB, super.control_bytes, 512, 2},
-		{64 * MIB, super.control_bytes + 5 * super.extent_bytes, 1, 3},
+		{64 * MIB, super.control_bytes + 7 * super.extent_bytes - 4096, 1, 3},
 	};
 	struct tier_manifest manifest = {offer.flight, 11, offer.ram_bytes, 4096, runs, 3};
 	static uint8_t bytes[TIER_SUPER_BYTES + 1024];

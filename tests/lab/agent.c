@@ -58,7 +58,7 @@ static int write_all(int fd, const void *buf, size_t size)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN) {
-			poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, -1);
+			poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
 			continue;
 		}
 		if (n < 0)
@@ -70,7 +70,7 @@ static int write_all(int fd, const void *buf, size_t size)
 
 static int send_frame(int fd, char type, const void *payload, uint32_t size)
 {
-	char frame[5 + PAYLOAD_MAX] = { type };
+	char frame[5 + PAYLOAD_MAX] = {type};
 	uint32_t length = htonl(size);
 
 	memcpy(frame + 1, &length, 4);
@@ -157,7 +157,7 @@ static bool forward(int sock, char type, int fd, int *ret_r)
 
 static bool readable(int fd)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 
 	return poll(&p, 1, 0) > 0 && (p.revents & POLLIN);
 }
@@ -175,11 +175,11 @@ static int pump(int sock, int child_fd, struct command *c)
 
 	for (;;) {
 		struct pollfd p[] = {
-			{ .fd = sock, .events = have > given ? POLLRDHUP : POLLIN | POLLRDHUP },
-			{ .fd = c->out, .events = POLLIN },
-			{ .fd = c->err, .events = POLLIN },
-			{ .fd = child_fd, .events = POLLIN },
-			{ .fd = have > given ? c->in : -1, .events = POLLOUT },
+			{.fd = sock, .events = have > given ? POLLRDHUP : POLLIN | POLLRDHUP},
+			{.fd = c->out, .events = POLLIN},
+			{.fd = c->err, .events = POLLIN},
+			{.fd = child_fd, .events = POLLIN},
+			{.fd = have > given ? c->in : -1, .events = POLLOUT},
 		};
 
 		if (poll(p, 5, -1) < 0) {
@@ -213,9 +213,11 @@ static int pump(int sock, int child_fd, struct command *c)
 		}
 		if (p[3].revents && waitpid(c->pid, &status, WNOHANG) == c->pid) {
 			c->pid = 0;
-			while (c->out >= 0 && readable(c->out) && forward(sock, '1', c->out, &r) && r == 0)
+			while (c->out >= 0 && readable(c->out) && forward(sock, '1', c->out, &r) &&
+			       r == 0)
 				;
-			while (c->err >= 0 && readable(c->err) && forward(sock, '2', c->err, &r) && r == 0)
+			while (c->err >= 0 && readable(c->err) && forward(sock, '2', c->err, &r) &&
+			       r == 0)
 				;
 			return status;
 		}
@@ -284,17 +286,18 @@ static void serve(int sock)
 
 int main(void)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(PORT) };
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT)};
 	int listener, one = 1;
 
 	signal(SIGCHLD, SIG_IGN);
 	if (setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1) < 0 ||
-	    setenv("HOME", "/root", 1) < 0 || setenv("LANG", "C.UTF-8", 1) < 0 || setenv("USER", "root", 1) < 0 ||
-	    chdir("/root") < 0)
+	    setenv("HOME", "/root", 1) < 0 || setenv("LANG", "C.UTF-8", 1) < 0 ||
+	    setenv("USER", "root", 1) < 0 || chdir("/root") < 0)
 		perror("agent: environment");
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
-	    bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(listener, 64) < 0) {
+	    bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    listen(listener, 64) < 0) {
 		perror("agent: cannot listen");
 		return 1;
 	}

@@ -11,7 +11,7 @@ lab_id=$(printf %s "$checkout${LAB_INSTANCE:+#$LAB_INSTANCE}" | sha256sum)
 lab_id=${lab_id:0:8}
 
 # The root depends on its list of packages and on the script that makes it, and on nothing else.
-root_hash=$(cat "$lab/packages" "$lab/root" | sha256sum)
+root_hash=$(cat "$lab/packages" "$lab/root" | grep -v '^# SPDX-' | sha256sum)
 root_hash=${root_hash:0:12}
 root=$cache/root-$root_hash
 

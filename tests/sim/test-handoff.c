@@ -5,7 +5,7 @@
  * cancellations at any step. After every single effect: at most one host runs the VM. At the end:
  * it runs on exactly one host, or is whole in the portal and the destination's.
  *
- * TIER_SIM_SEEDS=N runs N seeds, TIER_SIM_SEED=S runs one.
+ * TIER_SIM_SEEDS=N runs N seeds from TIER_SEED on, TIER_SIM_SEED=S runs one.
  */
 #include <inttypes.h>
 
@@ -325,7 +325,8 @@ static const char *run_seed(uint64_t seed, unsigned outcomes[3])
 int main(void)
 {
 	const char *one = getenv("TIER_SIM_SEED"), *many = getenv("TIER_SIM_SEEDS");
-	uint64_t first = one ? strtoull(one, NULL, 0) : 1;
+	const char *from = getenv("TIER_SEED");
+	uint64_t first = one ? strtoull(one, NULL, 0) : from ? strtoull(from, NULL, 0) : 1;
 	uint64_t count = one ? 1 : many ? strtoull(many, NULL, 0) : 20000;
 	unsigned outcomes[3] = {};
 
@@ -344,8 +345,8 @@ int main(void)
 		       outcomes[0], outcomes[1], outcomes[2]);
 		return 1;
 	}
-	printf("ok - %" PRIu64
-	       " seeds: %u on the source, %u on the destination, %u in the portal\n",
-	       count, outcomes[0], outcomes[1], outcomes[2]);
+	printf("ok - %" PRIu64 " seeds from %" PRIu64
+	       ": %u on the source, %u on the destination, %u in the portal\n",
+	       count, first, outcomes[0], outcomes[1], outcomes[2]);
 	return 0;
 }

@@ -28,8 +28,9 @@ struct model_folio {
 	int node, origin;
 	enum model_kind kind;
 	bool shared, pinned;
-	bool whole; /* mapped by one entry for 2 MiB */
-	int busy;   /* isolation fails so often */
+	bool splits; /* when it is moved, and only its first page goes */
+	bool whole;  /* mapped by one entry for 2 MiB */
+	int busy;    /* isolation fails so often */
 	bool isolated;
 };
 
@@ -83,6 +84,20 @@ static int model_query(void *userdata, unsigned count, void **addresses, int *st
 	return 0;
 }
 
+static void model_split(struct model *k, struct model_folio *folio)
+{
+	struct model_folio *rest = &k->folios[k->folio_count];
+
+	*rest = *folio;
+	rest->splits = false;
+	rest->first++;
+	rest->pages--;
+	folio->pages = 1;
+	for (unsigned i = 0; i < rest->pages; i++)
+		k->folio_of[rest->first + i] = k->folio_count;
+	k->folio_count++;
+}
+
 /* Migrates what was isolated for addresses [start, end). */
 static int model_flush(struct model *k, void **addresses, unsigned start, unsigned end, int node,
 		       int *status)
@@ -103,6 +118,8 @@ static int model_flush(struct model *k, void **addresses, unsigned start, unsign
 			code = -ENOMEM;
 			k->failed_allocations++;
 		} else {
+			if (folio->splits)
+				model_split(k, folio);
 			k->free_pages[node] -= folio->pages;
 			k->free_pages[folio->node] += folio->pages;
 			folio->node = node;
@@ -164,7 +181,6 @@ static int model_next_present(void *userdata, uint64_t start, uint64_t end, uint
 	for (uint64_t at = start; at < end; at += MODEL_PAGE) {
 		struct model_folio *folio = model_at(k, (void *)(uintptr_t)at);
 
-		/* Whole folios at a time, or an empty terabyte takes long here, too. */
 		if (folio->kind == MODEL_ABSENT || folio->kind == MODEL_ZERO) {
 			at = k->base + (folio->first + folio->pages - 1) * MODEL_PAGE;
 			continue;
@@ -292,7 +308,6 @@ static bool chance(unsigned percent)
 
 static struct model *random_model(void)
 {
-	/* Of each seed another mixture, from undisturbed to hostile. */
 	unsigned pinned = (unsigned[]){0, 3, 50}[pick(3)],
 		 shared = (unsigned[]){0, 10, 50}[pick(3)];
 	unsigned absent = (unsigned[]){0, 10, 60}[pick(3)],
@@ -310,7 +325,6 @@ static struct model *random_model(void)
 
 		if (k->page_count % 512 == 0 && chance(whole))
 			pages = 512;
-		/* Aligned to their size, as the kernel has them. */
 		while (k->page_count % pages)
 			pages /= 2;
 		folio = model_add(k,

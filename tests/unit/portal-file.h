@@ -8,6 +8,7 @@
 #include <ftw.h>
 #include <sys/stat.h>
 
+#include "fd.h"
 #include "portal-fixture.h"
 
 static char file_directory[64];

@@ -197,6 +197,22 @@ TEST(a_shared_page_is_not_tried_again)
 	model_free(run.k);
 }
 
+TEST(the_rest_of_a_folio_that_was_split_moves_too)
+{
+	struct run run = new_run(model_new(512), 1);
+
+	for (unsigned i = 0; i < 32; i++) {
+		struct model_folio *folio = model_add(run.k, MODEL_FOLIO, 16, 0);
+
+		folio->pinned = i == 0;
+		folio->splits = i == 9;
+	}
+	CHECK_EQ(go_all(&run), 0);
+	CHECK_EQ(run.result.moved_pages, 496);
+	CHECK_EQ(run.result.pinned_pages, 16);
+	model_free(run.k);
+}
+
 TEST(pages_behind_a_pinned_one_are_reached)
 {
 	struct run run = new_run(model_new(512), 1);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fd.h"
 #include "portal-file.h"
 #include "test.h"
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include "fd.h"
 #include "ram-file.h"
 #include "test.h"
 #include "tier-portal.h"

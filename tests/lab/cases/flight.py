@@ -58,7 +58,7 @@ def case_destination_refuses_another_machine(lab):
         assert receiver.wait(60) == 1, receiver.text()
         b.run("rm /etc/cxl-tier/cxl-tierd.conf.d/zz-test.conf")
         expect_clean(a)
-        assert b.run("pgrep -c qemu-system", check=False).out.strip() == "0", "a QEMU is left on B"
+        assert b.run(f"pgrep -c -x cxl-tier:{NAME}", check=False).out.strip() == "0", "a QEMU is left on B"
     expect_alive(Guest(a, NAME), verify=False)
 
 
@@ -111,7 +111,7 @@ def case_cancelled_while_moving(lab):
 
 
 def case_tool_killed_while_moving(lab):
-    """kill -9 of the sender: the records say whose the VM is, and tierctl abort brings everything back."""
+    """kill -9 of the sender: the records say whose the VM is, and tierctl settle brings everything back."""
     a, b = lab["A"], lab["B"]
     receiver = receive(b)
     sender = a.start("sh", "-c", f"echo $$ >/run/send.pid; exec tierctl send {NAME} --to B --rate 16M --json")
@@ -120,12 +120,12 @@ def case_tool_killed_while_moving(lab):
     sender.wait(60)
     flight = next(f for f in a.tierctl("flights", "--json").json() if not f["ended"])
     assert flight["session"] == "orphaned" and flight["sourceState"] == "OFFERED", flight
-    refused(send(a), NAME, "an earlier flight of it has not ended", "tierctl abort")
-    assert "aborted" in a.tierctl("abort", NAME).out
+    refused(send(a), NAME, "an earlier flight of it has not ended", "tierctl settle")
+    assert "ABORTED" in a.tierctl("settle", NAME).out
     assert receiver.wait(60) == 1, receiver.text()
     expect_alive(Guest(a, NAME))
     expect_clean(a)
-    refused(a.tierctl("abort", "nosuch", check=False), "nosuch")
+    refused(a.tierctl("settle", "nosuch", check=False), "nosuch")
 
 
 def _send_and_hold_published(lab):
@@ -145,7 +145,7 @@ def case_placement_changed_after_publishing(lab):
     sender, receiver = _send_and_hold_published(lab)
     node = a.run("for n in /sys/devices/system/node/node*; do [ -s $n/cpulist ] && [ -z \"$(tr -d '\\n' <$n/cpulist)\" ] && "
                  "echo ${n##*node}; done").out.split()[-1]
-    pid = a.run("pgrep -f process=cxl-tier").out.split()[0]
+    pid = a.run(f"pgrep -x cxl-tier:{NAME}").out.strip()
     moved = a.tierctl("move", "--pid", pid, "--from", node, "--to", "0", "--shared", "--json").out
     assert '"moved_pages":0' not in moved, f"nothing moved: {moved}"
     b.run("kill -CONT $(cat /run/receive.pid)")
@@ -186,7 +186,7 @@ def case_vm_exits_during_the_flight(lab):
     receiver = receive(b)
     sender = a.start("tierctl", "send", NAME, "--to", "B", "--rate", "16M", "--json")
     wait_stage(sender, "moving")
-    a.run("kill -KILL $(pgrep -f process=cxl-tier)")
+    a.run(f"pkill -KILL -x cxl-tier:{NAME}")
     assert sender.wait(120) == 1, sender.text()
     assert "ended during the flight" in sender.text(), sender.text()
     assert receiver.wait(60) == 1, receiver.text()

@@ -32,7 +32,7 @@ static uint64_t round_last_usec;
 
 /* Wall minus virtual time at the beginning of a second, relative to the first one seen. */
 static struct {
-	uint8_t shown;        /* seconds register as it was last read */
+	uint8_t shown;	      /* seconds register as it was last read */
 	uint32_t second;      /* of the day */
 	uint64_t second_usec; /* virtual time at which it began */
 	bool running;
@@ -63,7 +63,8 @@ static uint16_t find_pm_base(void)
 		for (uint32_t function = 0; function < 8; function++) {
 			uint32_t id = pci_read(device, function, 0);
 
-			if (id == 0x29188086 /* ICH9 LPC, q35 */ || id == 0x71138086 /* PIIX4 PM, pc */)
+			if (id == 0x29188086 /* ICH9 LPC, q35 */ ||
+			    id == 0x71138086 /* PIIX4 PM, pc */)
 				return (uint16_t)(pci_read(device, function, 0x40) & 0xff80);
 		}
 	return 0;
@@ -88,7 +89,8 @@ uint64_t clock_usec(void)
 		uint64_t expected = divide(tsc_passed << 10, tsc_per_1024_ticks, 0);
 
 		if (expected > passed)
-			pm_ticks += ((expected - passed + (1u << (PM_BITS - 1))) >> PM_BITS) << PM_BITS;
+			pm_ticks += ((expected - passed + (1u << (PM_BITS - 1))) >> PM_BITS)
+				    << PM_BITS;
 	}
 	tsc_last = tsc;
 	pm_last = now;
@@ -204,7 +206,7 @@ uint64_t clock_round(void)
 
 void clock_reset(void)
 {
-	pauses = (struct pauses){ 0 };
+	pauses = (struct pauses){0};
 	rtc.open = false;
 	rtc.rise_before = 0;
 	/* What is measured at the second that began before this call must not become a stop later. */

@@ -34,14 +34,10 @@ struct option {
 enum { RATE, FILL, TOUCH, RUN, HOT, HOT_PERCENT, BEAT, TICK };
 
 static struct option option_table[] = {
-	[RATE] = { "rate", 400, 0, 10000000 },
-	[FILL] = { "fill", 64, 2, PAGE_WORDS },
-	[TOUCH] = { "touch", 75, 0, 100 },
-	[RUN] = { "run", 512, 1, PAGES_MAX },
-	[HOT] = { "hot", 64, 0, 4096 },
-	[HOT_PERCENT] = { "hotpercent", 25, 0, 99 },
-	[BEAT] = { "beat", 1000, 10, 60000 },
-	[TICK] = { "tick", 200, 20, 1000 },
+	[RATE] = {"rate", 400, 0, 10000000}, [FILL] = {"fill", 64, 2, PAGE_WORDS},
+	[TOUCH] = {"touch", 75, 0, 100},     [RUN] = {"run", 512, 1, PAGES_MAX},
+	[HOT] = {"hot", 64, 0, 4096},	     [HOT_PERCENT] = {"hotpercent", 25, 0, 99},
+	[BEAT] = {"beat", 1000, 10, 60000},  [TICK] = {"tick", 200, 20, 1000},
 };
 
 static uint64_t beats;
@@ -56,7 +52,7 @@ static void idt_init(void)
 	struct {
 		uint16_t bytes;
 		uint32_t address;
-	} __attribute__((packed)) pointer = { sizeof(idt) - 1, (uint32_t)idt };
+	} __attribute__((packed)) pointer = {sizeof(idt) - 1, (uint32_t)idt};
 
 	for (uint32_t i = 0; i < ARRAY_SIZE(idt); i++) {
 		uint32_t entry = (uint32_t)(i < 32 ? exception : i == 40 ? irq_rtc : irq_return);
@@ -117,7 +113,8 @@ static bool parse_option(const char *text)
 			a++, b++;
 		if (*b || *a != '=')
 			continue;
-		if (!parse_number(a + 1, &value) || value < option_table[i].least || value > option_table[i].most)
+		if (!parse_number(a + 1, &value) || value < option_table[i].least ||
+		    value > option_table[i].most)
 			return false;
 		option_table[i].value = value;
 		return true;
@@ -170,7 +167,8 @@ static uint32_t memory_end(const struct multiboot *info)
 static void print_state(const char *what, uint64_t usec)
 {
 	const struct pauses *p = clock_pauses();
-	uint64_t longest = p->longest_stop_usec > p->longest_gap_usec ? p->longest_stop_usec : p->longest_gap_usec;
+	uint64_t longest = p->longest_stop_usec > p->longest_gap_usec ? p->longest_stop_usec
+								      : p->longest_gap_usec;
 
 	line_text(what);
 	line_field("seq", beats);
@@ -202,7 +200,8 @@ static void print_progress(uint32_t percent)
 
 static bool command_numbered(const char *command, char letter, uint32_t most, uint32_t *ret)
 {
-	return command[0] == letter && command[1] == ' ' && parse_number(command + 2, ret) && *ret <= most;
+	return command[0] == letter && command[1] == ' ' && parse_number(command + 2, ret) &&
+	       *ret <= most;
 }
 
 static void run_command(const char *command, uint64_t usec)
@@ -255,7 +254,8 @@ static void main_loop(void)
 		if (credit > (uint64_t)rate * 1000000)
 			credit = (uint64_t)rate * 1000000;
 		last = usec;
-		for (uint32_t i = 0; i < PAGES_PER_ROUND && credit >= 1000000; i++, credit -= 1000000)
+		for (uint32_t i = 0; i < PAGES_PER_ROUND && credit >= 1000000;
+		     i++, credit -= 1000000)
 			pages_dirty_next();
 		busy = credit >= 1000000;
 

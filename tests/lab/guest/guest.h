@@ -97,8 +97,8 @@ struct pauses {
 	uint64_t longest_gap_usec;  /* between two rounds of the main loop, virtual time */
 	uint64_t longest_stop_usec; /* wall time that passed while virtual time stood still */
 	uint64_t last_stop_usec;
-	uint64_t stops;             /* stops of STOP_MIN_USEC or more */
-	uint64_t clock_back_usec;   /* the wall clock went backwards: hosts disagree about the time */
+	uint64_t stops;		  /* stops of STOP_MIN_USEC or more */
+	uint64_t clock_back_usec; /* the wall clock went backwards: hosts disagree about the time */
 };
 
 /* False: no ACPI PM timer. */

@@ -31,7 +31,8 @@ struct header {
 };
 
 _Static_assert(sizeof(struct header) == HEADER_WORDS * 4, "the first words of a page");
-_Static_assert(PAGES_MAX * 4 <= SUMS_ADDRESS - GENERATIONS_ADDRESS, "the table ends before the sums");
+_Static_assert(PAGES_MAX * 4 <= SUMS_ADDRESS - GENERATIONS_ADDRESS,
+	       "the table ends before the sums");
 
 struct pages pages;
 
@@ -106,7 +107,8 @@ static struct header header_of(uint32_t page, uint32_t generation)
 
 static void generation_set(uint32_t page, uint32_t generation)
 {
-	chunk_sums[page / CHUNK_GENERATIONS] += mix(page, generation) - mix(page, generations[page]);
+	chunk_sums[page / CHUNK_GENERATIONS] +=
+		mix(page, generation) - mix(page, generations[page]);
 	generations[page] = generation;
 }
 

@@ -11,9 +11,11 @@ Runs the lab cases of each file on emulated hosts that the file's cases share. I
   DEADLINE    seconds that one case may take; 120 unless set. @deadline(N) sets it for one case.
 
 Prints "ok NAME", "not ok NAME: REASON" or "skip NAME: REASON" for each, and "dmesg" as the last: a kernel that
-complained on any of the hosts fails the file. The hosts are taken down whatever happens. Exit 1 if anything failed.
+complained on any of the hosts fails the file. The hosts are taken down whatever happens. Each file has a lab of its own; LAB_INSTANCE=NAME sets that apart from
+another run's. Exit 1 if anything failed.
 """
 
+import fcntl
 import importlib.util
 import json
 import os
@@ -145,6 +147,7 @@ def run_file(path, only):
     lab = Lab(scenario)
     failures = (scenario.Failure, AssertionError)
     failed = False
+    handlers = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)]
     try:
         scenario.down_all()
         for old in paths.HOSTS.glob("*/*.log*"):
@@ -167,8 +170,13 @@ def run_file(path, only):
         bad = complaints(lab, paths.HOSTS)
         failed |= report("not ok" if bad else "ok", "dmesg", " | ".join(bad))
     finally:
+        # Whoever wants this to end does not mean that the hosts should stay.
+        for number in signal.SIGTERM, signal.SIGINT:
+            signal.signal(number, signal.SIG_IGN)
         signal.alarm(0)
         scenario.down_all()
+        for number, handler in handlers:
+            signal.signal(number, handler)
     return failed
 
 
@@ -194,9 +202,18 @@ def main(words):
             print(f"cases: no such file in this checkout: {path}", file=sys.stderr)
             return 2
         inside = "/src/" + os.path.relpath(os.path.realpath(path), checkout)
+        instance = f"{os.environ.get('LAB_INSTANCE', 'case')}-{name}"
+        # A second run would take this one's hosts down.
+        os.makedirs(f"{checkout}/build/lab", exist_ok=True)
+        held = open(f"{checkout}/build/lab/{instance}.lock", "w")
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"# another run of {name} is under way; waiting for it", flush=True)
+            fcntl.flock(held, fcntl.LOCK_EX)
         child = subprocess.Popen([f"{checkout}/tests/lab/enter", "python3", "-I", "-S", "/src/tests/lab/lib/cases.py",
                                   f"{inside}:{only}"], cwd=checkout,
-                                 env=dict(os.environ, LAB_INSTANCE=f"case-{name}", LAB_CHECKOUT=checkout))
+                                 env=dict(os.environ, LAB_INSTANCE=instance, LAB_CHECKOUT=checkout))
         try:
             failed |= child.wait() != 0
         except BaseException:

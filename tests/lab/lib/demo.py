@@ -123,13 +123,13 @@ def run():
 
     done = a.tierctl("portal", "format", "region0", "--host", "A", "--host", "B", "--name", "portal0", "--json").json()
     report["portal.bytes"] = done["total_bytes"]
-    say(f"A formats the device as portal0: {mib(done['total_bytes'])}, {done['extent_count']} extents of "
+    say(f"A formats the device as portal0: {mib(done['total_bytes'])}, {done['extents']} extents of "
         f"{mib(done['extent_bytes'])}, shared out between A and B.")
     for host in a, b:
         host.start_daemon()
         portals = host.run("varlinkctl", "call", "-j", "/run/cxl-tier/cxl-tierd.socket", "io.cxltier.Manager.Portals",
                            "{}").json()["portals"]
-        if [p["state"] for p in portals] != ["good"]:
+        if [p["state"] for p in portals] != ["usable"]:
             raise Failure(f"{host.name}: cxl-tierd does not see one good portal: {portals}")
         if host is b:
             report["portal.device"] = portals[0]["path"]

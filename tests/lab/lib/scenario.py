@@ -3,7 +3,6 @@
 
 import json
 import os
-import select
 import subprocess
 import threading
 import time
@@ -287,6 +286,3 @@ def set_clock(host):
         host.run("date", "-s", f"+{-offset:.6f} seconds" if offset < 0 else f"-{offset:.6f} seconds")
     return _clock_offset(host)
 
-
-def wait_fd(fd, seconds):
-    return bool(select.select([fd], [], [], seconds)[0])

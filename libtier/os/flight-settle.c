@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Ends a flight whose tool has died, as its records say whose the VM is. */
+#include "fd.h"
+#include "flight.h"
+
+/* Resumes the VM if it is still here; one that is gone or runs already is no failure. */
+static int resume(const struct tier_config *config, const char *name, struct tier_problem *problem)
+{
+	_cleanup_(tier_machine_freep) struct tier_machine *machine = NULL;
+	struct tier_machine_info info = {};
+	int r;
+
+	r = tier_machine_attach(config, name, &machine, problem);
+	if (r == TIER_E_NOT_FOUND)
+		return 0;
+	if (r)
+		return r;
+	/* Whatever is wrong with it, its status is told. */
+	(void)tier_machine_inspect(machine, &info, NULL);
+	if (streq(info.status, "running"))
+		return 0;
+	return tier_machine_resume(machine, problem);
+}
+
+/* What is left of a VM that runs on the destination: a stopped QEMU and its RAM. */
+static int discard(const struct tier_config *config, const char *name, struct tier_problem *problem)
+{
+	_cleanup_(tier_machine_freep) struct tier_machine *machine = NULL;
+	struct tier_machine_info info = {};
+	int r;
+
+	r = tier_machine_attach(config, name, &machine, problem);
+	if (r == TIER_E_NOT_FOUND)
+		return 0;
+	if (r)
+		return r;
+	(void)tier_machine_inspect(machine, &info, NULL);
+	/* Sent, and come back since by another flight: that one is not ours to end. */
+	if (streq(info.status, "running"))
+		return 0;
+	r = tier_machine_quit(machine, problem);
+	return r ?: machine_remove_ram(machine, &info, problem);
+}
+
+/* The kernel moves what is left on the blocks to DRAM as it offlines them. */
+static int close_extents(const char *region, const struct tier_super *super,
+			 const struct tier_offer *offer, struct tier_problem *problem)
+{
+	struct tier_extents *extents;
+	int r = tier_extents_find(region, super, offer->ranges, offer->range_count, &extents,
+				  problem);
+
+	if (r)
+		return r == TIER_E_NOT_FOUND ? 0 : r;
+	r = tier_extents_close(extents, problem);
+	if (r)
+		tier_extents_free(extents);
+	return r;
+}
+
+int tier_flight_settle(const struct tier_config *config, const char *portal_path,
+		       const char *region, uint32_t host, uint32_t slot,
+		       enum tier_flight_state *ret_state, struct tier_problem *problem)
+{
+	_cleanup_portal_ struct tier_portal *portal = NULL;
+	enum tier_flight_state end, answered = TIER_FLIGHT_NONE;
+	_cleanup_close_ int lock = -1;
+	struct tier_answer answer;
+	struct tier_offer offer;
+	char directory[320];
+	int r;
+
+	r = tier_portal_open(portal_path, TIER_PORTAL_WRITE, &portal, problem);
+	if (r)
+		return r;
+	r = tier_portal_read_offer(portal, host, slot, &offer);
+	if (r == 0 && offer.state == TIER_FLIGHT_NONE)
+		r = TIER_E_NOT_FOUND;
+	if (r)
+		return tier_problem_set(problem, r, portal_path, "tierctl flights",
+					"no flight in slot %u", slot);
+	/* The daemon may have forgotten who carries it out; the lock has not. */
+	r = machine_directory(config, offer.vm, directory, problem);
+	r = r ?: machine_lock(directory, offer.vm, &lock, problem);
+	if (r)
+		return r;
+	if (tier_portal_find_answer(portal, &offer, slot, &answer, NULL) == 0)
+		answered = answer.state;
+
+	if (offer.state == TIER_FLIGHT_CLOSED ||
+	    (offer.state == TIER_FLIGHT_COMMITTED && answered == TIER_FLIGHT_DONE)) {
+		end = TIER_FLIGHT_CLOSED;
+		r = discard(config, offer.vm, problem);
+	} else if (tier_handoff_source_may_run(&offer, answered ? &answer : NULL)) {
+		end = TIER_FLIGHT_ABORTED;
+		r = offer.state == end ? 0 : resume(config, offer.vm, problem);
+	} else {
+		return tier_problem_set(problem, TIER_E_REFUSED, offer.vm, "tierctl flights",
+					"cannot be settled here: %s",
+					tier_handoff_advice(offer.state, answered));
+	}
+	/* ABORTED is said before the extents go; CLOSED says that they have gone. */
+	if (r == 0 && end == TIER_FLIGHT_ABORTED && offer.state != end) {
+		offer.state = end;
+		copy_string(offer.reason, sizeof(offer.reason),
+			    "its tool died; settled on the source");
+		r = tier_portal_write_offer(portal, slot, &offer);
+	}
+	r = r ?: close_extents(region, tier_portal_super(portal), &offer, problem);
+	if (r == 0 && offer.state != end) {
+		offer.state = end;
+		r = tier_portal_write_offer(portal, slot, &offer);
+	}
+	if (r == 0)
+		*ret_state = end;
+	return r;
+}
