@@ -27,6 +27,7 @@ struct region {
 	uint64_t start, bytes; /* a region of that name that lies elsewhere is another one */
 	bool examined;	       /* a superblock was looked for since it appeared */
 	bool settled;	       /* its rule has had its say; only Rescan and Reload ask it again */
+	bool was_portal;       /* it held one at some time; a rule has no say any more */
 	unsigned attempts;     /* failed looks for a superblock, in a row */
 	char decision[32];
 	char text[512];

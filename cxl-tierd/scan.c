@@ -56,7 +56,7 @@ static struct region *note_region(struct manager *manager, const struct tier_reg
 		COPY(noted->name, region->name);
 	}
 	if (noted->start != region->start || noted->bytes != region->bytes) {
-		noted->examined = noted->settled = false;
+		noted->examined = noted->settled = noted->was_portal = false;
 		noted->attempts = 0;
 		noted->text[0] = '\0';
 	}
@@ -71,6 +71,7 @@ void region_decided(struct manager *manager, const char *name, const char *decis
 	for (struct region *region = manager->regions; region; region = region->next)
 		if (streq(region->name, name)) {
 			region->settled = true;
+			region->was_portal = false;
 			region->text[0] = '\0';
 			COPY(region->decision, decision);
 		}
@@ -150,6 +151,13 @@ static void apply_rule(struct manager *manager, const struct tier_region *region
 	const char *zone_name;
 	int r;
 
+	if (noted->was_portal) {
+		/* Another host may be formatting it again: that begins with taking the old one away. */
+		decide(noted, LOG_WARNING, "left-offline",
+		       "held a portal and does not any more; left offline; tierctl online, if "
+		       "that is wanted");
+		return;
+	}
 	if (portal) {
 		decide(noted, LOG_WARNING, "left-offline",
 		       "[Portal %s] names this region, but there is no portal on it; left offline; "
@@ -263,6 +271,8 @@ static void scan_region(struct manager *manager, const struct tier_topology *top
 
 	r = find_portal(manager, region, dax, path, &super, &problem);
 	noted->examined = r == 0 || r == TIER_E_NOT_PORTAL;
+	noted->was_portal |=
+		r == 0 || r == TIER_E_DAMAGED || r == TIER_E_INCOMPATIBLE || r == TIER_E_TRUNCATED;
 	if (noted->examined)
 		noted->attempts = 0;
 	if (r == TIER_E_NOT_PORTAL) {

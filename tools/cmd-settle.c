@@ -38,7 +38,7 @@ static int settle_flight(const struct tier_config *config, sd_json_variant *flig
 				      "a process is carrying its flight out");
 	r = tier_flight_settle(config, json_text(flight, "portalPath"), json_text(flight, "region"),
 			       (uint32_t)json_number(flight, "sourceHost"),
-			       (uint32_t)json_number(flight, "sourceSlot"), NULL, &problem);
+			       (uint32_t)json_number(flight, "sourceSlot"), &state, &problem);
 	if (r)
 		return tool_fail(&problem);
 	if (sd_json_buildo(&arguments,

@@ -307,6 +307,8 @@ int tier_super_decode(const void *buffer, uint64_t total_bytes, struct tier_supe
 		      struct tier_problem *problem)
 {
 	static const char object[] = "portal";
+	static const char next_damaged[] =
+		"tierctl portal format --force gives up whatever lies in it";
 	struct wire_super wire;
 	struct tier_super super;
 	uint8_t canonical[TIER_SUPER_BYTES];
@@ -314,9 +316,17 @@ int tier_super_decode(const void *buffer, uint64_t total_bytes, struct tier_supe
 	const char *wrong;
 
 	memcpy(&wire, buffer, sizeof(wire));
-	if (memcmp(wire.magic, SUPER_MAGIC, sizeof(wire.magic)) != 0)
-		return tier_problem_set(problem, TIER_E_NOT_PORTAL, object, NULL,
+	if (memcmp(wire.magic, SUPER_MAGIC, sizeof(wire.magic)) != 0) {
+		/* "Not a portal" lets a rule online the memory, so it is not said of what was one. */
+		memcpy(wire.magic, SUPER_MAGIC, sizeof(wire.magic));
+		if (get_le32(wire.crc) == super_crc(&wire))
+			return tier_problem_set(
+				problem, TIER_E_DAMAGED, object, next_damaged,
+				"superblock has a bad magic, and is good otherwise");
+		return tier_problem_set(problem, TIER_E_NOT_PORTAL, object,
+					"tierctl portal format makes one",
 					"no portal superblock (bad magic)");
+	}
 	/* Before the checksum: another major version may keep it elsewhere. */
 	if (get_le16(wire.major) != TIER_PORTAL_MAJOR)
 		return tier_problem_set(problem, TIER_E_INCOMPATIBLE, object,
@@ -325,7 +335,7 @@ int tier_super_decode(const void *buffer, uint64_t total_bytes, struct tier_supe
 					get_le16(wire.major), get_le16(wire.minor),
 					TIER_PORTAL_MAJOR);
 	if (get_le32(wire.crc) != super_crc(&wire))
-		return tier_problem_set(problem, TIER_E_DAMAGED, object, NULL,
+		return tier_problem_set(problem, TIER_E_DAMAGED, object, next_damaged,
 					"superblock checksum is 0x%08x, computed 0x%08x",
 					get_le32(wire.crc), super_crc(&wire));
 	decode_fields(&wire, &super);
@@ -341,19 +351,21 @@ int tier_super_decode(const void *buffer, uint64_t total_bytes, struct tier_supe
 	else
 		wrong = check_geometry(&super) ?: check_slots(&super);
 	if (wrong)
-		return tier_problem_set(problem, TIER_E_DAMAGED, object, NULL,
+		return tier_problem_set(problem, TIER_E_DAMAGED, object, next_damaged,
 					"superblock is wrong: %s", wrong);
 	/* Whatever this program would not have written so: reserved bytes, padding, flags, size. */
 	tier_super_encode(&super, canonical);
 	if (memcmp(canonical, &wire, sizeof(wire)) != 0)
-		return tier_problem_set(problem, TIER_E_DAMAGED, object, NULL,
+		return tier_problem_set(problem, TIER_E_DAMAGED, object, next_damaged,
 					"superblock is wrong: reserved bytes are not zero");
 	if (super.total_bytes > total_bytes)
-		return tier_problem_set(problem, TIER_E_TRUNCATED, object, NULL,
-					"truncated: the portal has %s (%" PRIu64
-					" bytes), but only %s (%" PRIu64 ") are here",
-					format_bytes(size, super.total_bytes), super.total_bytes,
-					format_bytes(size_b, total_bytes), total_bytes);
+		return tier_problem_set(
+			problem, TIER_E_TRUNCATED, object,
+			"cxl list -R and daxctl list -R show what has become of the memory",
+			"truncated: the portal has %s (%" PRIu64 " bytes), but only %s (%" PRIu64
+			") are here",
+			format_bytes(size, super.total_bytes), super.total_bytes,
+			format_bytes(size_b, total_bytes), total_bytes);
 	*ret = super;
 	return 0;
 }

@@ -172,8 +172,8 @@ static int fetch_run(struct destination *d, const struct tier_manifest_run *run,
 		done += (uint64_t)n;
 	}
 	for (uint32_t i = 0; i < run->pages; i++)
-		checksums[i] =
-			tier_crc32c(0, d->ram->map + run->ram_offset + i * page_bytes, page_bytes);
+		checksums[i] = d->ram->crc32c(0, d->ram->map + run->ram_offset + i * page_bytes,
+					      page_bytes);
 	if (manifest_run_checksum(checksums, run->pages) != run->crc32c)
 		return tier_problem_set(problem, TIER_E_DAMAGED, d->offer.vm, NULL,
 					"checksum of %u pages at RAM offset 0x%" PRIx64

@@ -5,6 +5,9 @@
 #include "portal-map.h"
 #include "util.h"
 
+/* A record of an earlier portal, or of another place in this one, fails like any other damage. */
+static const char no_good_copy[] = "both copies are damaged, or not of this portal";
+
 struct findings {
 	struct tier_finding *items;
 	size_t count;
@@ -52,7 +55,7 @@ static void check_host(struct tier_portal *portal, uint32_t host, struct finding
 		    record.stamp.incarnation, record.stamp.generation);
 	else
 		add(findings, r != TIER_E_NOT_FOUND, object, "%s",
-		    r == TIER_E_NOT_FOUND ? "has never written" : "both copies are damaged");
+		    r == TIER_E_NOT_FOUND ? "has never written" : no_good_copy);
 }
 
 /* The flight that may hold an extent: what the offers of all hosts say. */
@@ -81,7 +84,7 @@ static void check_extents(struct tier_portal *portal, uint32_t host, struct find
 
 		snprintf(object, sizeof(object), "extent %u", extent);
 		if (r != 0 && r != TIER_E_NOT_FOUND) {
-			add(findings, true, object, "both copies of its record are damaged");
+			add(findings, true, object, "%s", no_good_copy);
 			continue;
 		}
 		states[record.state]++;
@@ -161,7 +164,7 @@ static void check_offers(struct tier_portal *portal, uint32_t host, struct findi
 		snprintf(object, sizeof(object), "offer %s/%u", portal->super.hosts[host].name,
 			 slot);
 		if (r != 0) {
-			add(findings, true, object, "both copies are damaged");
+			add(findings, true, object, "%s", no_good_copy);
 			continue;
 		}
 		r = tier_portal_find_answer(portal, &offer, slot, &answer, NULL);
@@ -186,7 +189,7 @@ static void check_answers(struct tier_portal *portal, uint32_t host, struct find
 			continue;
 		snprintf(object, sizeof(object), "answer %s/%u", portal->super.hosts[host].name,
 			 slot);
-		add(findings, true, object, "both copies are damaged");
+		add(findings, true, object, "%s", no_good_copy);
 	}
 }
 

@@ -49,6 +49,7 @@ static int dax_sizes(const struct stat *status, struct portal_device *device)
 int portal_device_open(const char *path, int flags, struct portal_device *ret,
 		       struct tier_problem *problem)
 {
+	static const char next_portal[] = "tierctl portal show lists what there is";
 	_cleanup_device_ struct portal_device device = PORTAL_DEVICE_CLOSED;
 	struct stat status;
 	int r;
@@ -69,7 +70,7 @@ int portal_device_open(const char *path, int flags, struct portal_device *ret,
 		device.dax = true;
 		r = dax_sizes(&status, &device);
 		if (r == -ENOTTY)
-			return tier_problem_set(problem, TIER_E_NOT_PORTAL, path, NULL,
+			return tier_problem_set(problem, TIER_E_NOT_PORTAL, path, next_portal,
 						"not a dax device, nor a plain file");
 		if (r != 0)
 			return tier_problem_set(problem, r, path, NULL,
@@ -78,7 +79,7 @@ int portal_device_open(const char *path, int flags, struct portal_device *ret,
 		device.bytes = device.capacity_bytes = (uint64_t)status.st_size;
 		device.align_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	} else {
-		return tier_problem_set(problem, TIER_E_NOT_PORTAL, path, NULL,
+		return tier_problem_set(problem, TIER_E_NOT_PORTAL, path, next_portal,
 					"not a dax device, nor a plain file");
 	}
 	*ret = device;

@@ -36,7 +36,8 @@ int portal_super_read(const struct portal_device *device, const struct portal_wi
 		method = CACHE_COHERENT;
 	for (size_t i = 0; i < 2; i++) {
 		if (window->bytes < offsets[i] + TIER_SUPER_BYTES) {
-			outcome[i] = tier_problem_set(&problems[i], TIER_E_NOT_PORTAL, path, NULL,
+			outcome[i] = tier_problem_set(&problems[i], TIER_E_NOT_PORTAL, path,
+						      "tierctl portal format makes one",
 						      "too short for a portal superblock");
 			continue;
 		}
@@ -47,8 +48,10 @@ int portal_super_read(const struct portal_device *device, const struct portal_wi
 		copy_string(problems[i].object, sizeof(problems[i].object), path);
 	}
 	if (outcome[0] == 0 && outcome[1] == 0 && memcmp(copies[0], copies[1], sizeof(copies[0])))
-		return tier_problem_set(problem, TIER_E_DAMAGED, path, NULL,
-					"the two copies of the superblock are good but differ");
+		return tier_problem_set(
+			problem, TIER_E_DAMAGED, path,
+			"tierctl portal format --force gives up whatever lies in it",
+			"the two copies of the superblock are good but differ");
 	for (unsigned i = 0; i < 2; i++) {
 		if (outcome[i] != 0)
 			continue;
@@ -108,7 +111,8 @@ int tier_portal_open(const char *path, unsigned flags, struct tier_portal **ret,
 	if (r != 0)
 		return r;
 	if (portal->super.control_bytes > portal->device.bytes)
-		return tier_problem_set(problem, TIER_E_TRUNCATED, path, NULL,
+		return tier_problem_set(problem, TIER_E_TRUNCATED, path,
+					"daxctl list -RD shows the region's devices",
 					"truncated: the device ends inside the control area");
 	r = cache_method(portal->super.hardware_coherent, &portal->cache);
 	if (r < 0)

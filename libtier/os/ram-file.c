@@ -43,6 +43,7 @@ int ram_file_open(const char *path, uint64_t bytes, bool writable, struct ram_fi
 		return tier_problem_set(problem, TIER_E_REFUSED, path, NULL,
 					"is smaller than the VM's RAM");
 	ram->bytes = bytes;
+	ram->crc32c = checksum_fastest();
 	ram->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	ram->pages = bytes / ram->page_bytes;
 	ram->pfns = calloc(ram->pages, sizeof(*ram->pfns));
@@ -251,7 +252,7 @@ int ram_file_checksum(struct ram_file *ram,
 		if (!ram->pfns[page] || !ram->stale[page])
 			continue;
 		ram->checksums[page] =
-			tier_crc32c(0, ram->map + page * ram->page_bytes, ram->page_bytes);
+			ram->crc32c(0, ram->map + page * ram->page_bytes, ram->page_bytes);
 		cache_flush(ram->cache, ram->map + page * ram->page_bytes, ram->page_bytes);
 		ram->stale[page] = 0;
 		taken++;

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include "cache.h"
+#include "checksum.h"
 #include "tier-error.h"
 #include "util.h"
 
@@ -20,6 +21,7 @@ struct ram_file {
 	uint64_t bytes, page_bytes, pages;
 	uint64_t *pfns;		 /* per page; 0: the file has no such page */
 	uint32_t *checksums;	 /* CRC-32C per page */
+	crc32c_function crc32c;	 /* how they are taken */
 	uint8_t *stale;		 /* per page: the checksum must be taken again */
 	bool watched;		 /* soft-dirty bits tell what was written since ram_file_watch() */
 	enum cache_method cache; /* how a page is written back once its checksum is taken */

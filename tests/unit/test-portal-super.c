@@ -190,6 +190,20 @@ TEST(not_a_portal)
 	CHECK_EQ(decode(), TIER_E_NOT_PORTAL);
 }
 
+/* Else a rule would online what another host still has there. */
+TEST(bad_magic_alone_is_damage)
+{
+	for (size_t i = 0; i < 8; i++) {
+		fresh();
+		buffer[i] ^= 0x80;
+		CHECK_EQ(decode(), TIER_E_DAMAGED);
+		CHECK_HAS(problem.text, "bad magic");
+	}
+	fresh();
+	memset(buffer, 0, 8);
+	CHECK_EQ(decode(), TIER_E_DAMAGED);
+}
+
 TEST(newer_version_is_refused_without_a_checksum)
 {
 	fresh();

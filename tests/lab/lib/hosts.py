@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import agent
@@ -20,6 +21,8 @@ from locks import lock
 
 _FAST_SECONDS = 180
 _SYSTEMD_SECONDS = 180
+_SILENT_SECONDS = 60
+_BOOT_ATTEMPTS = 2
 
 
 def _directory(name):
@@ -174,13 +177,7 @@ def _start_one(name, spec, index, known, kernel, initramfs, layers, package_argu
             *_disks(layers), *_networks(index),
             "-serial", f"file:{directory}/console.log",
             *(x for s in sockets.values() for x in ("-qmp", f"unix:{s},server=on,wait=off"))]
-    with open(directory / "qemu.log", "wb") as log:
-        log.write(f"{' '.join(argv)}\n".encode())
-        log.flush()
-        # QEMU runs from the root, so the root stays in use until it ends.
-        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                                 pass_fds=_root_lock())
-    state = {"name": name, "index": index, "qemu": process.identity(child.pid), "qmp_socket": str(sockets["qmp"]),
+    state = {"name": name, "index": index, "argv": argv, "qmp_socket": str(sockets["qmp"]),
              "lab_socket": str(sockets["lab"]), "console_log": str(directory / "console.log"),
              "dmesg_log": str(directory / "dmesg.log"), "qemu_log": str(directory / "qemu.log"),
              "management_address": f"{net.MANAGEMENT}.{index}", "address": f"{net.CLUSTER}.{index}",
@@ -188,14 +185,51 @@ def _start_one(name, spec, index, known, kernel, initramfs, layers, package_argu
              "kernel": kernel.version or str(kernel.image), "package": options["package"],
              "kernel_arguments": " ".join(cmdline), "started": time.time(), "up_seconds": None, "booted_with": known,
              "spec": spec}
-    _write(directory, state)
+    _launch(state)
     return state
+
+
+def _launch(state):
+    with open(state["qemu_log"], "wb") as log:
+        log.write(f"{' '.join(state['argv'])}\n".encode())
+        log.flush()
+        # QEMU runs from the root, so the root stays in use until it ends.
+        child = subprocess.Popen(state["argv"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                 start_new_session=True, pass_fds=_root_lock())
+    state["qemu"] = process.identity(child.pid)
+    _write(_directory(state["name"]), state)
+
+
+def _hung(state):
+    """Has a host that boots said nothing for a long time?"""
+    try:
+        silent = time.time() - max(os.stat(state["console_log"]).st_mtime, state["started"])
+    except FileNotFoundError:
+        return False
+    return silent > _SILENT_SECONDS
+
+
+def _boot_again(state):
+    """On a busy machine a vCPU that lost its slice while the kernel calibrated its timers may hang for good."""
+    print(f"{state['name']}: hung or died while booting, which the emulation does on a busy machine; booting it again",
+          file=sys.stderr, flush=True)
+    process.send(state["qemu"], signal.SIGKILL)
+    while running(state):
+        time.sleep(0.01)
+    state["started"] = time.time()
+    _launch(state)
 
 
 def wait_up(state):
     """Until the agent answers. A host that does not come up is taken down, and its last words are shown."""
     seconds = _SYSTEMD_SECONDS if state["init"] == "systemd" else _FAST_SECONDS
-    if agent.wait_ready(state["index"], seconds, lambda: running(state)):
+    ready = agent.wait_ready(state["index"], seconds, lambda: running(state) and not _hung(state))
+    for _ in range(_BOOT_ATTEMPTS - 1):
+        if ready:
+            break
+        _boot_again(state)
+        ready = agent.wait_ready(state["index"], seconds, lambda: running(state) and not _hung(state))
+    if ready:
         if state["init"] == "systemd":
             # The agent starts while udev is still finding devices.
             agent.run(state["index"], ["udevadm", "settle", "--timeout=30"], timeout=35.0)

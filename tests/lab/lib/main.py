@@ -162,7 +162,7 @@ def _condition(state):
 
 
 def _public(state):
-    public = {key: value for key, value in state.items() if key not in ("qemu", "lab_socket", "booted_with")}
+    public = {key: value for key, value in state.items() if key not in ("qemu", "argv", "lab_socket", "booted_with")}
     public |= {"state": _condition(state), "pid": state["qemu"]["pid"], "netns_pid": net.holder_pid()}
     for key in "console_log", "dmesg_log", "qemu_log":
         public[key] = paths.outside(public[key])
