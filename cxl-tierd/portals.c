@@ -79,7 +79,8 @@ void portals_note(struct manager *manager, const char *region, const char *host,
 		manager->portals = portal;
 		COPY(portal->region, region);
 	} else if (code != portal->code ||
-		   (code == 0 && !uuid_equal(&super->uuid, &portal->super.uuid))) {
+		   (code == 0 ? !uuid_equal(&super->uuid, &portal->super.uuid)
+			      : !streq(problem->text, portal->problem.text))) {
 		portal->announced = false;
 	}
 	COPY(portal->path, path);

@@ -172,11 +172,6 @@ def run():
     say(f"{crossed} bytes crossed the network between the hosts meanwhile.")
 
     guest = guest.on(b)
-    nodes = guest.numa_maps()
-    dram = int(b.run("cat /sys/devices/system/node/has_cpu").out.split("-")[0].split(",")[0])
-    report["vm.pages_per_node_after"] = {str(node): pages for node, pages in nodes.items()}
-    say(f"B: the VM's RAM lies on {', '.join(f'node {n}: {p} pages' for n, p in sorted(nodes.items()))} "
-        f"(node {dram} is B's DRAM).")
     beat = wait_stop_counted(guest)
     say(f"B: the guest goes on: {beat['checked']} pages checked so far, {beat['bad']} bad; it is asked to verify all.")
     verified = guest.ask("v", "verify", VERIFY_SECONDS)
@@ -184,6 +179,11 @@ def run():
     report["guest.pages_checked"] = beat["checked"]
     report["guest.bad_pages"] = beat["bad"] + verified["bad"]
     report["guest.longest_pause_usec"] = max(beat["longest_pause_usec"], beat["longest_stop_usec"])
+    nodes = guest.numa_maps()
+    dram = int(b.run("cat /sys/devices/system/node/has_cpu").out.split("-")[0].split(",")[0])
+    report["vm.pages_per_node_after"] = {str(node): pages for node, pages in nodes.items()}
+    say(f"B: the VM's RAM lies on {', '.join(f'node {n}: {p} pages' for n, p in sorted(nodes.items()))} "
+        f"(node {dram} is B's DRAM).")
     say(f"B: verified {verified['pages']} pages, {verified['bad']} bad. The longest pause that the guest itself saw: "
         f"{report['guest.longest_pause_usec'] / 1e6:.3f} s.")
 
