@@ -3,22 +3,33 @@
 #include "fd.h"
 #include "flight.h"
 
-/* Resumes the VM if it is still here; one that is gone or runs already is no failure. */
+/* The VM's process on this host. TIER_E_NOT_FOUND if it has none, or one that runs: not ours then. */
+static int find_stopped(const struct tier_config *config, const char *name,
+			struct tier_machine **ret, struct tier_machine_info *ret_info,
+			struct tier_problem *problem)
+{
+	_cleanup_(tier_machine_freep) struct tier_machine *machine = NULL;
+	int r = tier_machine_attach(config, name, &machine, problem);
+
+	if (r)
+		return r;
+	/* Whatever else is wrong with it, its status and its RAM are told. */
+	*ret_info = (struct tier_machine_info){};
+	(void)tier_machine_inspect(machine, ret_info, NULL);
+	if (streq(ret_info->status, "running"))
+		return TIER_E_NOT_FOUND;
+	*ret = TAKE(machine);
+	return 0;
+}
+
 static int resume(const struct tier_config *config, const char *name, struct tier_problem *problem)
 {
 	_cleanup_(tier_machine_freep) struct tier_machine *machine = NULL;
-	struct tier_machine_info info = {};
-	int r;
+	struct tier_machine_info info;
+	int r = find_stopped(config, name, &machine, &info, problem);
 
-	r = tier_machine_attach(config, name, &machine, problem);
-	if (r == TIER_E_NOT_FOUND)
-		return 0;
 	if (r)
-		return r;
-	/* Whatever is wrong with it, its status is told. */
-	(void)tier_machine_inspect(machine, &info, NULL);
-	if (streq(info.status, "running"))
-		return 0;
+		return r == TIER_E_NOT_FOUND ? 0 : r;
 	return tier_machine_resume(machine, problem);
 }
 
@@ -26,18 +37,11 @@ static int resume(const struct tier_config *config, const char *name, struct tie
 static int discard(const struct tier_config *config, const char *name, struct tier_problem *problem)
 {
 	_cleanup_(tier_machine_freep) struct tier_machine *machine = NULL;
-	struct tier_machine_info info = {};
-	int r;
+	struct tier_machine_info info;
+	int r = find_stopped(config, name, &machine, &info, problem);
 
-	r = tier_machine_attach(config, name, &machine, problem);
-	if (r == TIER_E_NOT_FOUND)
-		return 0;
 	if (r)
-		return r;
-	(void)tier_machine_inspect(machine, &info, NULL);
-	/* Sent, and come back since by another flight: that one is not ours to end. */
-	if (streq(info.status, "running"))
-		return 0;
+		return r == TIER_E_NOT_FOUND ? 0 : r;
 	r = tier_machine_quit(machine, problem);
 	return r ?: machine_remove_ram(machine, &info, problem);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Pages of a process between two DRAM nodes: each is moved, or counted by why it was not; none is lost."""
 
+import json
 import os
 import re
 import subprocess
@@ -32,7 +33,8 @@ class Victim:
                                  "move-victim", *map(str, areas))
         self.fifo, self.ranges = fifo, []
         while not (line := self.stream.next_line(90)).startswith("ready"):
-            self.ranges.append(line.split()[1])
+            if line != "intact":  # that is its child, which has looked at what it shares
+                self.ranges.append(line.split()[1])
         self.pid = line.split()[1]
 
     def __enter__(self):
@@ -58,10 +60,14 @@ class Victim:
         assert answer == "intact", answer
 
 
+def report(result):
+    """The last line of --json; those before it tell of the progress."""
+    return json.loads(result.out.splitlines()[-1])
+
+
 def expect(result, **counts):
     """Every page is in one of the outcomes, and these are as given; the others are zero."""
-    if not isinstance(result, dict):
-        result = result.json()
+    result = report(result)
     assert sum(result[key] for key in OUTCOMES) == result["scanned_pages"], f"the sum is wrong: {result}"
     counts = {f"{key}_pages": value for key, value in counts.items()}
     wrong = {key: result[key] for key in OUTCOMES if result[key] != counts.get(key, 0)}
@@ -128,7 +134,7 @@ def case_pinned_pages(lab):
 def case_whole_process(lab):
     """Its stacks, libraries and all: nothing in a process is of a kind that makes the move fail."""
     with Victim(lab["A"], "small", 4, "thp", 4, "shared", 4) as victim:
-        result = victim.move(area=None).json()
+        result = report(victim.move(area=None))
         assert sum(result[key] for key in OUTCOMES) == result["scanned_pages"], result
         assert result["moved_pages"] >= 8 * MIB_PAGES and result["shared_pages"] >= 4 * MIB_PAGES, result
         assert result["failed_pages"] == result["pinned_pages"] == 0, result
@@ -145,7 +151,7 @@ def case_full_node(lab):
         try:
             result = victim.move(check=False)
             refused(result, "node1", "no free memory", victim.pid)
-            counts = result.json()
+            counts = report(result)
             assert counts["outcome"] == "no-space" and 0 < counts["moved_pages"] < 96 * MIB_PAGES, counts
             assert victim.on_node(1) <= counts["moved_pages"] + MIB_PAGES
             victim.expect_intact()

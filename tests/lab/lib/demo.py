@@ -203,6 +203,7 @@ def check(report, nodes, dram, verified, a, b):
     demand(report["vm.pages_on_portal_node"] > 0, "no page was on the portal's node when it was published")
     demand(report["flight.ram_bytes_over_network"] < 64 * 1024, "memory seems to have crossed the network")
     demand(set(nodes) == {dram}, f"after the flight the RAM is on nodes {nodes}, not only on DRAM node {dram}")
+    demand(sum(nodes.values()) >= verified["pages"], f"numa_maps shows only {nodes} of the guest's pages")
     demand(Guest(a).pid() == 0, "a process of the VM is left on A")
     flights = b.tierctl("flights", "--json").json()
     demand([f["sourceState"] for f in flights] == ["CLOSED"] and flights[0]["destinationState"] == "DONE",
