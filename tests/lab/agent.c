@@ -141,6 +141,19 @@ static int start(struct command *c, sigset_t *mask)
 	return -error;
 }
 
+/*
+ * What the client sent and nobody read would make close() a reset, which throws away what is still
+ * on its way to the client: the answer. So this reads until the client has hung up.
+ */
+static void hang_up(int sock)
+{
+	char unread[4096];
+
+	shutdown(sock, SHUT_WR);
+	while (read(sock, unread, sizeof(unread)) > 0)
+		;
+}
+
 /* One read's worth. False at the end of the stream; *ret_r < 0 if the client is gone. */
 static bool forward(int sock, char type, int fd, int *ret_r)
 {
@@ -309,6 +322,7 @@ int main(void)
 		if (fork() == 0) {
 			close(listener);
 			serve(sock);
+			hang_up(sock);
 			_exit(0);
 		}
 		close(sock);

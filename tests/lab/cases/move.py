@@ -29,7 +29,7 @@ class Victim:
     def __init__(self, host, *areas, user=()):
         self.host = host
         fifo = host.run("mktemp -u /run/victim.XXXXXX").out.strip()
-        self.stream = host.start("sh", "-c", 'mkfifo -m 666 "$0"; sleep 1000 >"$0" & exec "$@" <"$0"', fifo, *user,
+        self.stream = host.start("sh", "-c", 'mkfifo -m 666 "$0"; exec "$@" <>"$0"', fifo, *user,
                                  "move-victim", *map(str, areas))
         self.fifo, self.ranges = fifo, []
         while not (line := self.stream.next_line(90)).startswith("ready"):
