@@ -245,9 +245,16 @@ static int refuse_second_flight(struct manager *manager, const char *vm,
 		    portal_open(portal, TIER_PORTAL_READ, &mapped, NULL) != 0)
 			continue;
 		for (uint32_t slot = 0; slot < TIER_PORTAL_FLIGHTS; slot++) {
-			if (flight_read(mapped, portal->slot, slot, &flight) != 0 ||
-			    flight.code != 0 || flight_ended(&flight) ||
-			    !streq(flight.offer.vm, vm))
+			if (flight_read(mapped, portal->slot, slot, &flight) != 0)
+				continue;
+			if (flight.code != 0)
+				return tier_problem_set(
+					problem, TIER_E_DAMAGED, portal_name(portal),
+					"tierctl portal check",
+					"flight slot %" PRIu32
+					" of this host is damaged and may be of VM %s",
+					slot, vm);
+			if (flight_ended(&flight) || !streq(flight.offer.vm, vm))
 				continue;
 			return tier_problem_set(
 				problem, TIER_E_BUSY, vm,
@@ -372,6 +379,10 @@ int session_accept(struct manager *manager, sd_varlink *link, const char *name, 
 					: sessions_find(manager, flight)
 						? "being answered"
 						: "addressed to another host");
+	/* One that left this host and was never settled: what is left of it here would be in the way. */
+	r = refuse_second_flight(manager, found.offer.vm, problem);
+	if (r != 0)
+		return r;
 	for (slot = 0; slot < TIER_PORTAL_FLIGHTS; slot++)
 		if (!sessions_use_slot(manager, portal, false, slot) &&
 		    answer_slot_free(portal, mapped, slot))

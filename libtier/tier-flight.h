@@ -211,6 +211,7 @@ struct tier_flight_options {
 
 /**
  * tier_flight_send() - the source's side, from OFFERED to the end
+ * @config: where the machine's lock is; no other process may start, send or settle it meanwhile
  * @machine: attached and inspected
  * @grant: from the daemon: slot and claimed extents
  *
@@ -219,11 +220,12 @@ struct tier_flight_options {
  * destination has written REFUSED.
  *
  * Return: 0: DONE, the VM runs there; TIER_E_PEER, TIER_E_TIMEOUT, TIER_E_CANCELLED, TIER_E_STALE,
- * TIER_E_REFUSED: it runs here; TIER_E_BUSY: COMMITTED but no answer yet, it runs nowhere and is
- * the destination's; negative errno: it runs here.
+ * TIER_E_REFUSED: it runs here; TIER_E_BUSY: it does not run here: COMMITTED but no answer yet, so
+ * it is the destination's, or it could not be resumed, the problem says which; negative errno: it
+ * runs here.
  */
-int tier_flight_send(struct tier_machine *machine, const struct tier_machine_info *info,
-		     const struct tier_flight_grant *grant,
+int tier_flight_send(const struct tier_config *config, struct tier_machine *machine,
+		     const struct tier_machine_info *info, const struct tier_flight_grant *grant,
 		     const struct tier_flight_options *options,
 		     const struct tier_flight_observer *observer, struct tier_flight_report *ret,
 		     struct tier_problem *problem);
@@ -247,7 +249,7 @@ int tier_flight_receive(const struct tier_config *config, const struct tier_flig
  * tier_flight_settle() - end a flight whose tool has died, on its source
  * @config: names the machine, so that it can be resumed or ended
  * @portal_path: control area, @region: the CXL region that carries it
- * @host, @slot: the flight's place
+ * @host, @slot, @flight: its place, and that it is still the one meant
  * @ret_state: ABORTED or CLOSED
  *
  * As the records say whose the VM is. The source's (before COMMITTED, or REFUSED): it is resumed if
@@ -260,7 +262,8 @@ int tier_flight_receive(const struct tier_config *config, const struct tier_flig
  */
 int tier_flight_settle(const struct tier_config *config, const char *portal_path,
 		       const char *region, uint32_t host, uint32_t slot,
-		       enum tier_flight_state *ret_state, struct tier_problem *problem);
+		       const struct tier_uuid *flight, enum tier_flight_state *ret_state,
+		       struct tier_problem *problem);
 
 /** tier_flight_report_to_json() - the report as JSON text; free() */
 int tier_flight_report_to_json(const struct tier_flight_report *report, char **ret_json);

@@ -84,7 +84,7 @@ int tier_machine_load_state(struct tier_machine *machine, const void *state, siz
 bool tier_machine_alive(struct tier_machine *machine);
 
 /**
- * tier_machine_quit() - end the machine, by QMP and after a second by SIGKILL to its pidfd
+ * tier_machine_quit() - end the machine, by QMP and after 30 s by SIGKILL to its pidfd
  */
 int tier_machine_quit(struct tier_machine *machine, struct tier_problem *problem);
 

@@ -187,9 +187,9 @@ static void print_report(const struct tier_flight_report *report, const char *wh
 	       (double)report->total_usec / 1e6);
 }
 
-static int send_with(struct client *client, struct tier_machine *machine,
-		     const struct tier_machine_info *info, const char *to, const char *portal,
-		     const struct tier_flight_options *options)
+static int send_with(struct client *client, const struct tier_config *config,
+		     struct tier_machine *machine, const struct tier_machine_info *info,
+		     const char *to, const char *portal, const struct tier_flight_options *options)
 {
 	struct display display = {.vm = info->name,
 				  .texts = source_texts,
@@ -212,7 +212,7 @@ static int send_with(struct client *client, struct tier_machine *machine,
 	sd_json_variant_unref(reply);
 	if (r)
 		return r;
-	r = tier_flight_send(machine, info, &grant, options, &observer, &report, &problem);
+	r = tier_flight_send(config, machine, info, &grant, options, &observer, &report, &problem);
 	end_progress(&display);
 	/* Without an answer to COMMITTED the extents hold the VM: the daemon keeps them. */
 	if (r != TIER_E_BUSY)
@@ -262,7 +262,7 @@ int cmd_send(int argc, char **argv)
 		r = tier_machine_attach(config, names[0], &machine, &problem);
 		r = r ?: tier_machine_inspect(machine, &info, &problem);
 		r = r ? tool_fail(&problem)
-		      : send_with(client, machine, &info, to, portal, &options);
+		      : send_with(client, config, machine, &info, to, portal, &options);
 	}
 	tier_machine_free(machine);
 	client_close(client);

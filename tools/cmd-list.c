@@ -151,7 +151,7 @@ static int list_nodes(const struct tier_topology *topology)
 	for (size_t i = 0; i < topology->node_count; i++) {
 		const struct tier_node *node = &topology->nodes[i];
 		char id[16], total[16], free_text[16], movable[16], tier[16];
-		char distances[64] = "", latency[32], bandwidth[40];
+		char distances[64] = "", latency[64], bandwidth[64];
 		size_t used = 0;
 
 		for (size_t d = 0; d < node->distance_count && used < sizeof(distances); d++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* tierctl settle */
+#include <systemd/sd-id128.h>
 #include <systemd/sd-json.h>
 
 #include "client.h"
@@ -30,15 +31,21 @@ static int settle_flight(const struct tier_config *config, sd_json_variant *flig
 	struct tier_problem problem = {};
 	sd_json_variant *arguments = NULL;
 	enum tier_flight_state state = TIER_FLIGHT_NONE;
+	struct tier_uuid uuid;
 	const char *name;
+	sd_id128_t id;
 	int r;
 
 	if (strcmp(json_text(flight, "session"), "held") == 0)
 		return tool_fail_text(vm, "end that tierctl send with Ctrl-C",
 				      "a process is carrying its flight out");
+	if (sd_id128_from_string(json_text(flight, "flight"), &id) < 0)
+		return tool_fail_text(vm, "tierctl portal check", "its flight's record is damaged");
+	memcpy(uuid.bytes, id.bytes, sizeof(uuid.bytes));
 	r = tier_flight_settle(config, json_text(flight, "portalPath"), json_text(flight, "region"),
 			       (uint32_t)json_number(flight, "sourceHost"),
-			       (uint32_t)json_number(flight, "sourceSlot"), &state, &problem);
+			       (uint32_t)json_number(flight, "sourceSlot"), &uuid, &state,
+			       &problem);
 	if (r)
 		return tool_fail(&problem);
 	if (sd_json_buildo(&arguments,

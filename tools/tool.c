@@ -21,6 +21,10 @@ void tool_catch_interrupt(void)
 
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	/* A terminal or a pipe that goes away must not end a flight between two of its steps. */
+	sigaction(SIGHUP, &action, NULL);
+	action.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &action, NULL);
 }
 
 bool tool_interrupted(void)
@@ -30,6 +34,8 @@ bool tool_interrupted(void)
 
 int tool_fail(const struct tier_problem *problem)
 {
+	if (!problem->text[0])
+		return tool_fail_text("tierctl", NULL, "failed: out of memory?");
 	fprintf(stderr, "tierctl: %s: %s%s%s\n", problem->object, problem->text,
 		problem->next[0] ? "; " : "", problem->next);
 	return TOOL_FAILED;

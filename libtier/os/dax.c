@@ -2,10 +2,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "clock.h"
 #include "dax.h"
+#include "fd.h"
 #include "util.h"
 
 #define DEVICES	  "sys/bus/dax/devices"
@@ -28,6 +30,28 @@ static int region_directory(const struct sysfs *sysfs, const char *region, char 
 		return tier_problem_set(problem, r < 0 ? r : -EACCES, region, NULL,
 					"cannot list its dax region");
 	snprintf(path, 160, "sys/bus/cxl/devices/%s/%s", region, names.names[0]);
+	return 0;
+}
+
+int dax_lock(const struct sysfs *sysfs, const char *region, int *ret_fd,
+	     struct tier_problem *problem)
+{
+	_cleanup_close_ int fd = -1;
+	char path[160];
+	int r = region_directory(sysfs, region, path, problem);
+
+	if (r)
+		return r;
+	fd = openat(sysfs->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return tier_problem_set(problem, -errno, region, NULL,
+					"cannot open its dax region");
+	while (flock(fd, LOCK_EX) < 0) {
+		if (errno != EINTR)
+			return tier_problem_set(problem, -errno, region, NULL,
+						"cannot lock its dax region");
+	}
+	*ret_fd = take_fd(&fd);
 	return 0;
 }
 
@@ -76,6 +100,7 @@ int dax_create(const struct sysfs *sysfs, const char *region, uint64_t start, ui
 	       char name[static 32], struct tier_problem *problem)
 {
 	char directory[160], seed[32], range[64];
+	uint64_t found_start, found_bytes;
 	int r;
 
 	r = region_directory(sysfs, region, directory, problem);
@@ -106,6 +131,13 @@ int dax_create(const struct sysfs *sysfs, const char *region, uint64_t start, ui
 					"see which dax device has that range: tierctl list",
 					"cannot map %s of %s", range, region);
 	}
+	/* mapping appends: a device that somebody else has begun would have two ranges by now. */
+	if (sysfs_read_u64(sysfs, &found_start, DEVICES "/%s/resource", seed) ||
+	    sysfs_read_u64(sysfs, &found_bytes, DEVICES "/%s/size", seed) || found_start != start ||
+	    found_bytes != bytes)
+		return tier_problem_set(
+			problem, -EBUSY, seed, "daxctl list -RD",
+			"is not the device that was created: somebody else carves %s", region);
 	/* Page structures must never lie in memory that another host can write. */
 	r = sysfs_write(sysfs, "0", DEVICES "/%s/memmap_on_memory", seed);
 	if (r && r != -ENOENT) {

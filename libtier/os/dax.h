@@ -25,6 +25,13 @@ struct dax_device {
 int dax_list(const struct sysfs *sysfs, const char *region, struct dax_device **ret, size_t *count,
 	     struct tier_problem *problem);
 
+/*
+ * Carving a region is several writes to sysfs that nothing else ties together: whoever creates,
+ * resizes or destroys devices of a region holds this lock (of its sysfs directory) meanwhile. Waits.
+ */
+int dax_lock(const struct sysfs *sysfs, const char *region, int *ret_fd,
+	     struct tier_problem *problem);
+
 /* A new device over [start, start + bytes), bound to nothing, its memmap in DRAM. */
 int dax_create(const struct sysfs *sysfs, const char *region, uint64_t start, uint64_t bytes,
 	       char name[static 32], struct tier_problem *problem);

@@ -159,6 +159,11 @@ static int close_piece(struct tier_extents *extents, struct piece *piece,
 
 int tier_extents_close(struct tier_extents *extents, struct tier_problem *problem)
 {
+	_cleanup_close_ int lock = -1;
+	int locked = dax_lock(&extents->sysfs, extents->region, &lock, problem);
+
+	if (locked)
+		return locked;
 	for (uint32_t i = extents->count; i-- > 0;) {
 		int r = close_piece(extents, &extents->pieces[i], problem);
 
@@ -209,15 +214,35 @@ static int open_ram_piece(struct tier_extents *extents, struct piece *piece, int
 	return 0;
 }
 
+/* Pages are sent to a node, not to an extent: two flights on one node would get into each other. */
+static int refuse_second_node(struct tier_extents *extents, struct tier_problem *problem)
+{
+	_cleanup_free_ struct dax_device *devices = NULL;
+	size_t count;
+	int r = dax_list(&extents->sysfs, extents->region, &devices, &count, problem);
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		if (streq(devices[i].driver, "kmem"))
+			r = tier_problem_set(problem, TIER_E_BUSY, extents->region,
+					     "wait for the other flight; tierctl flights",
+					     "extents of another flight are open on its node (%s)",
+					     devices[i].name);
+	}
+	return r;
+}
+
 int tier_extents_open_ram(const char *region, const struct tier_super *super,
 			  const struct tier_extent_range *ranges, uint32_t range_count,
 			  struct tier_extents **ret, int *ret_node, struct tier_problem *problem)
 {
 	_cleanup_(tier_extents_freep) struct tier_extents *extents = NULL;
+	_cleanup_close_ int lock = -1;
 	char policy[32];
 	int r, node = -1;
 
 	r = locate(region, super, ranges, range_count, &extents, problem);
+	r = r ?: dax_lock(&extents->sysfs, region, &lock, problem);
+	r = r ?: refuse_second_node(extents, problem);
 	if (r)
 		return r;
 	/* Blocks that come online by themselves would go to a kernel zone, and stay. */
@@ -273,9 +298,11 @@ int tier_extents_open_devdax(const char *region, const struct tier_super *super,
 			     bool writable, struct tier_extents **ret, struct tier_problem *problem)
 {
 	_cleanup_(tier_extents_freep) struct tier_extents *extents = NULL;
+	_cleanup_close_ int lock = -1;
 	int r;
 
 	r = locate(region, super, ranges, range_count, &extents, problem);
+	r = r ?: dax_lock(&extents->sysfs, region, &lock, problem);
 	if (r)
 		return r;
 	for (uint32_t i = 0; i < extents->count; i++) {

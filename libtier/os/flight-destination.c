@@ -41,6 +41,17 @@ static int write_answer(struct destination *d, enum tier_flight_state state,
 	return 0;
 }
 
+/* What OFFERED has fixed, and what was checked then, is the same in every later writing of it. */
+static bool same_offer(const struct tier_offer *a, const struct tier_offer *b)
+{
+	return memcmp(&a->flight, &b->flight, sizeof(a->flight)) == 0 && a->source == b->source &&
+	       a->destination == b->destination && streq(a->vm, b->vm) &&
+	       streq(a->machine_type, b->machine_type) && streq(a->qemu_version, b->qemu_version) &&
+	       a->ram_bytes == b->ram_bytes && a->page_bytes == b->page_bytes &&
+	       a->range_count == b->range_count &&
+	       memcmp(a->ranges, b->ranges, a->range_count * sizeof(a->ranges[0])) == 0;
+}
+
 static enum tier_handoff_action await(struct destination *d, uint64_t usec)
 {
 	uint64_t deadline = now_usec() + usec;
@@ -53,8 +64,11 @@ static enum tier_handoff_action await(struct destination *d, uint64_t usec)
 
 		/* A record that cannot be read now may be read later; the deadline decides. */
 		if (tier_portal_read_offer(d->portal, d->grant->peer, d->answer.source_slot,
-					   &offer) == 0)
+					   &offer) == 0) {
+			if (!same_offer(&d->offer, &offer))
+				return TIER_HANDOFF_REFUSE;
 			d->offer = offer;
+		}
 		view.cancelled = flight_cancelled(d->observer);
 		view.expired = now_usec() > deadline;
 		view.vm_gone = !tier_machine_alive(d->machine);
@@ -118,7 +132,7 @@ static int prepare(struct destination *d, struct tier_problem *problem)
 					"memory size differs: %" PRIu64 " MiB in the destination's "
 					"configuration, %" PRIu64 " MiB flying",
 					machine->memory_bytes / MIB, d->offer.ram_bytes / MIB);
-	r = tier_machine_start(d->config, d->offer.vm, true, &d->machine, problem);
+	r = machine_start_locked(d->config, d->offer.vm, true, &d->machine, problem);
 	r = r ?: tier_machine_inspect(d->machine, &d->info, problem);
 	if (r)
 		return r;
@@ -238,10 +252,15 @@ static int fetch(struct destination *d, struct tier_problem *problem)
 /* COMMITTED: the VM is ours. RUNNING is stored and flushed before it runs. */
 static int run(struct destination *d, struct tier_problem *problem)
 {
-	int r = write_answer(d, TIER_FLIGHT_RUNNING, TIER_STAGE_COMMITTED, problem);
+	struct tier_answer next = d->answer;
+	int r;
 
-	if (r)
-		return TIER_E_BUSY;
+	/* Nobody is told until the VM runs: telling may block, or end this process. */
+	next.state = TIER_FLIGHT_RUNNING;
+	if (tier_portal_write_answer(d->portal, d->grant->host, d->grant->slot, &next))
+		return tier_problem_set(problem, TIER_E_BUSY, d->offer.vm, "tierctl flights",
+					"cannot write the answer");
+	d->answer = next;
 	if (!tier_handoff_destination_may_run(&d->offer, &d->answer))
 		return tier_problem_set(problem, TIER_E_BUSY, d->offer.vm, "tierctl flights",
 					"may not run here");
@@ -249,6 +268,7 @@ static int run(struct destination *d, struct tier_problem *problem)
 	if (r)
 		return TIER_E_BUSY;
 	d->report->pause_usec = now_usec() - d->published_usec;
+	flight_stage(d->observer, TIER_STAGE_COMMITTED);
 	flight_stage(d->observer, TIER_STAGE_RUNNING);
 	r = tier_extents_close(d->extents, problem);
 	if (r == 0)
@@ -288,6 +308,7 @@ int tier_flight_receive(const struct tier_config *config, const struct tier_flig
 			struct tier_problem *problem)
 {
 	_cleanup_portal_ struct tier_portal *portal = NULL;
+	_cleanup_close_ int lock = -1;
 	struct tier_problem ignored = {};
 	struct destination d = {
 		.config = config,
@@ -320,6 +341,11 @@ int tier_flight_receive(const struct tier_config *config, const struct tier_flig
 	if (r)
 		return r;
 	d.portal = portal;
+	/* Without the lock somebody else may be answering: then not a word is written. */
+	if (tier_config_machine(config, offer->vm))
+		r = machine_lock(config, offer->vm, &lock, problem);
+	if (r)
+		return r;
 	r = serve(&d, problem);
 	ret->total_usec = now_usec() - began;
 	if (d.extents) {

@@ -15,11 +15,12 @@
 #define KPF_NOPAGE   (UINT64_C(1) << 20)
 #define KPF_OFFLINE  (UINT64_C(1) << 23)
 /* A page with one of these is somebody's: locked, LRU, slab, mmap, anon, swap cache, swap backed,
- * compound, huge, unevictable, page table. */
+ * compound, huge, unevictable, page table, reserved, mlocked, private (zsmalloc and the like). */
 #define KPF_IN_USE                                                                                 \
 	((UINT64_C(1) << 0) | (UINT64_C(1) << 5) | (UINT64_C(1) << 7) | (UINT64_C(1) << 11) |      \
 	 (UINT64_C(1) << 12) | (UINT64_C(1) << 13) | (UINT64_C(1) << 14) | (UINT64_C(1) << 15) |   \
-	 (UINT64_C(1) << 16) | (UINT64_C(1) << 17) | (UINT64_C(1) << 18) | (UINT64_C(1) << 26))
+	 (UINT64_C(1) << 16) | (UINT64_C(1) << 17) | (UINT64_C(1) << 18) | (UINT64_C(1) << 26) |   \
+	 (UINT64_C(1) << 32) | (UINT64_C(1) << 33) | (UINT64_C(1) << 36) | (UINT64_C(1) << 37))
 
 int flight_dram_node(int *ret_node, struct tier_problem *problem)
 {

@@ -55,8 +55,10 @@ static enum tier_handoff_action await(struct source *s, uint64_t usec)
 		enum tier_handoff_action action;
 		struct tier_answer answer;
 
+		/* A destination that has said RUNNING has the VM, whatever else it says later. */
 		if (tier_portal_find_answer(s->portal, &s->offer, s->grant->slot, &answer, NULL) ==
-		    0)
+			    0 &&
+		    (s->answer.state != TIER_FLIGHT_RUNNING || answer.state == TIER_FLIGHT_DONE))
 			s->answer = answer;
 		if (s->answer.state != TIER_FLIGHT_NONE)
 			view.answer = &s->answer;
@@ -241,6 +243,8 @@ static int publish(struct source *s, struct tier_problem *problem)
 	r = r ?: ram_file_locate(s->ram, problem);
 	r = r ?: ram_file_mark_written(s->ram, s->info->pid, s->info->memory_start, problem);
 	r = r ?: ram_file_checksum(s->ram, NULL, NULL, NULL);
+	if (r == 0)
+		ram_file_flush(s->ram);
 	r = r ?: count_pages(s, problem);
 	r = r
 		    ?: foreign_pages_evacuate(s->extents, s->ram, s->node, s->dram, s->info->pid,
@@ -294,12 +298,14 @@ static int abort_flight(struct source *s, int code, struct tier_problem *problem
 
 	if (s->paused && tier_machine_alive(s->machine))
 		r = tier_machine_resume(s->machine, &second);
+	/* Not ABORTED, which says that it runs: settle tries again. */
+	if (r)
+		return tier_problem_set(problem, TIER_E_BUSY, s->info->name, "tierctl settle",
+					"could not be resumed, it is paused on this host: %s",
+					second.text);
 	if (problem)
 		snprintf(s->offer.reason, sizeof(s->offer.reason), "%.150s", problem->text);
 	(void)write_offer(s, TIER_FLIGHT_ABORTED, TIER_STAGE_ABORTED, NULL);
-	if (r)
-		return tier_problem_set(problem, r > 0 ? -EIO : r, s->info->name, second.text,
-					"aborted, but it could not be resumed");
 	r = take_back(s, &second);
 	if (r && problem)
 		snprintf(problem->next, sizeof(problem->next), "its memory is still open: %.200s",
@@ -340,8 +346,9 @@ static int commit(struct source *s, struct tier_problem *problem)
 		return abort_flight(s, r, problem);
 	/* From the first store of this on, the VM is not ours any more. */
 	r = write_offer(s, TIER_FLIGHT_COMMITTED, TIER_STAGE_COMMITTED, problem);
+	/* A write that fails has stored nothing. */
 	if (r)
-		return TIER_E_BUSY;
+		return abort_flight(s, r, problem);
 	switch (await(s, s->options->hold_usec)) {
 	case TIER_HANDOFF_RELEASE:
 		return release(s, problem);
@@ -354,14 +361,28 @@ static int commit(struct source *s, struct tier_problem *problem)
 	}
 }
 
+/* What came instead of the step that was awaited. */
+static int give_up(struct source *s, enum tier_handoff_action action, struct tier_problem *problem)
+{
+	if (action == TIER_HANDOFF_ABORT)
+		return abort_flight(s, explain(s, problem), problem);
+	/* It runs there against the rules, or the records are not this flight's: never beside it. */
+	return tier_problem_set(
+		problem, TIER_E_BUSY, s->info->name, "tierctl flights",
+		"the destination says %s before it was committed; nothing is resumed",
+		tier_flight_state_name(s->answer.state));
+}
+
 static int fly(struct source *s, struct tier_problem *problem)
 {
+	enum tier_handoff_action action;
 	int r = write_offer(s, TIER_FLIGHT_OFFERED, TIER_STAGE_OFFERED, problem);
 
 	if (r)
 		return r;
-	if (await(s, s->options->ready_usec) != TIER_HANDOFF_MOVE)
-		return abort_flight(s, explain(s, problem), problem);
+	action = await(s, s->options->ready_usec);
+	if (action != TIER_HANDOFF_MOVE)
+		return give_up(s, action, problem);
 	flight_stage(s->observer, TIER_STAGE_READY);
 	s->offer.destination_incarnation = s->answer.stamp.incarnation;
 
@@ -382,8 +403,9 @@ static int fly(struct source *s, struct tier_problem *problem)
 			r = explain(s, problem);
 		return abort_flight(s, r, problem);
 	}
-	if (await(s, s->options->step_usec) != TIER_HANDOFF_COMMIT)
-		return abort_flight(s, explain(s, problem), problem);
+	action = await(s, s->options->step_usec);
+	if (action != TIER_HANDOFF_COMMIT)
+		return give_up(s, action, problem);
 	return commit(s, problem);
 }
 
@@ -405,8 +427,8 @@ static int refuse_host(const char *vm, struct tier_problem *problem)
 	return r;
 }
 
-int tier_flight_send(struct tier_machine *machine, const struct tier_machine_info *info,
-		     const struct tier_flight_grant *grant,
+int tier_flight_send(const struct tier_config *config, struct tier_machine *machine,
+		     const struct tier_machine_info *info, const struct tier_flight_grant *grant,
 		     const struct tier_flight_options *options,
 		     const struct tier_flight_observer *observer, struct tier_flight_report *ret,
 		     struct tier_problem *problem)
@@ -431,8 +453,12 @@ int tier_flight_send(struct tier_machine *machine, const struct tier_machine_inf
 	*ret = (struct tier_flight_report){.ram_bytes = info->memory_bytes, .node = -1};
 	copy_string(ret->vm, sizeof(ret->vm), info->name);
 	tier_uuid_format(&grant->flight, ret->flight);
-	r = machine_lock(machine->directory, info->name, &lock, problem);
+	r = machine_lock(config, info->name, &lock, problem);
 	r = r ?: refuse_host(info->name, problem);
+	if (r == 0 && !streq(info->status, "running"))
+		r = tier_problem_set(problem, TIER_E_REFUSED, info->name,
+				     "tierctl flights says whether an earlier flight left it so",
+				     "is %s, and only a running machine is sent", info->status);
 	r = r ?: flight_dram_node(&s.dram, problem);
 	r = r ?: tier_portal_open(grant->portal_path, TIER_PORTAL_WRITE, &portal, problem);
 	if (r)

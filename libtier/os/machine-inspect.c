@@ -140,7 +140,7 @@ static int find_mapping(struct tier_machine_info *info, struct tier_problem *pro
 			continue;
 		if (inode != st.st_ino || makedev(major_id, minor_id) != st.st_dev)
 			continue;
-		if (permissions[3] != 's' || offset != 0 || end - start < info->memory_bytes)
+		if (!streq(permissions, "rw-s") || offset != 0 || end - start < info->memory_bytes)
 			continue;
 		info->memory_start = start;
 		return 0;

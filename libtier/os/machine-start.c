@@ -135,14 +135,18 @@ static void become(const struct passwd *user, const gid_t *groups, int group_cou
 }
 
 /* The last line that QEMU wrote, for the problem. */
-static void last_words(const char *directory, char *text, size_t size)
+static void last_words(int log_fd, char *text, size_t size)
 {
-	char path[512], line[512];
+	_cleanup_close_ int fd = dup(log_fd);
 	_cleanup_fclose_ FILE *log = NULL;
+	char line[512];
 
 	copy_string(text, size, "it said nothing");
-	snprintf(path, sizeof(path), "%s/log", directory);
-	log = fopen(path, "re");
+	/* The file that was opened before QEMU ran, not what its directory has by that name now. */
+	if (fd >= 0 && lseek(fd, 0, SEEK_SET) == 0)
+		log = fdopen(fd, "r");
+	if (log)
+		take_fd(&fd);
 	while (log && fgets(line, sizeof(line), log)) {
 		line[strcspn(line, "\n")] = '\0';
 		if (line[0])
@@ -175,9 +179,8 @@ static int prepare_directory(const struct tier_config *config, const char *direc
 }
 
 /* Waits until QEMU answers on QMP, or ends. */
-static int await_monitor(const struct tier_config *config, const char *name, pid_t pid,
-			 const char *directory, struct tier_machine **ret,
-			 struct tier_problem *problem)
+static int await_monitor(const struct tier_config *config, const char *name, pid_t pid, int log,
+			 struct tier_machine **ret, struct tier_problem *problem)
 {
 	uint64_t deadline = now_usec() + START_USEC;
 	_cleanup_close_ int pidfd = pidfd_open(pid, 0);
@@ -189,12 +192,20 @@ static int await_monitor(const struct tier_config *config, const char *name, pid
 		struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
 		int r = machine_connect(config, name, ret, problem);
 
-		if (r != TIER_E_NOT_FOUND && r != -EPIPE)
+		if (r == 0 && qmp_peer((*ret)->qmp) != pid) {
+			*ret = tier_machine_free(*ret);
+			r = tier_problem_set(problem, TIER_E_REFUSED, name, NULL,
+					     "another process answers on its monitor");
+		}
+		/* Nobody else knows of this child: it must not stay behind. */
+		if (r != 0 && r != TIER_E_NOT_FOUND && r != -EPIPE && r != TIER_E_TIMEOUT)
+			pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+		if (r != TIER_E_NOT_FOUND && r != -EPIPE && r != TIER_E_TIMEOUT)
 			return r;
 		r = poll(&poll_fd, 1, poll_timeout(now_usec() + RETRY_USEC));
 		if (r > 0) {
 			waitpid(pid, NULL, WNOHANG);
-			last_words(directory, words, sizeof(words));
+			last_words(log, words, sizeof(words));
 			return tier_problem_set(problem, TIER_E_REFUSED, name,
 						"correct the [Machine] section",
 						"QEMU ended at once: %s", words);
@@ -209,6 +220,15 @@ static int await_monitor(const struct tier_config *config, const char *name, pid
 
 int tier_machine_start(const struct tier_config *config, const char *name, bool incoming,
 		       struct tier_machine **ret, struct tier_problem *problem)
+{
+	_cleanup_close_ int lock = -1;
+	int r = machine_lock(config, name, &lock, problem);
+
+	return r ?: machine_start_locked(config, name, incoming, ret, problem);
+}
+
+int machine_start_locked(const struct tier_config *config, const char *name, bool incoming,
+			 struct tier_machine **ret, struct tier_problem *problem)
 {
 	const struct tier_config_machine *machine = tier_config_machine(config, name);
 	_cleanup_(argv_done) struct argv argv = {};
@@ -225,7 +245,8 @@ int tier_machine_start(const struct tier_config *config, const char *name, bool 
 	if (r)
 		return r;
 	r = tier_machine_attach(config, name, &running, NULL);
-	if (r == 0 || r == TIER_E_TIMEOUT)
+	/* Whatever else than "nobody listens" came back, somebody may be there. */
+	if (r != TIER_E_NOT_FOUND)
 		return tier_problem_set(problem, TIER_E_BUSY, name, "tierctl vm stop",
 					"already running on this host");
 	user = getpwnam(machine->user);
@@ -246,7 +267,7 @@ int tier_machine_start(const struct tier_config *config, const char *name, bool 
 	if (r)
 		return r;
 	snprintf(path, sizeof(path), "%s/log", directory);
-	log = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	log = open(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (log < 0)
 		return tier_problem_set(problem, -errno, path, NULL, "cannot create");
 
@@ -258,5 +279,5 @@ int tier_machine_start(const struct tier_config *config, const char *name, bool 
 		execv(machine->qemu, argv.items);
 		_exit(127);
 	}
-	return await_monitor(config, name, pid, directory, ret, problem);
+	return await_monitor(config, name, pid, log, ret, problem);
 }

@@ -107,12 +107,19 @@ static int read_all(int fd, uint64_t deadline, void **ret, size_t *ret_bytes)
 	return 0;
 }
 
+/* A VM cannot be resumed while its migration is not over, one way or the other. */
+static void cancel_migration(struct tier_machine *machine)
+{
+	if (qmp_command(machine->qmp, "migrate_cancel", NULL, -1, NULL, NULL) == 0)
+		(void)await_completed(machine, NULL);
+}
+
 int tier_machine_save_state(struct tier_machine *machine, void **ret, size_t *ret_bytes,
 			    struct tier_problem *problem)
 {
 	_cleanup_free_ void *state = NULL;
 	_cleanup_close_ int reader = -1, writer = -1;
-	size_t bytes;
+	size_t bytes = 0;
 	int fds[2], r;
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
@@ -130,11 +137,13 @@ int tier_machine_save_state(struct tier_machine *machine, void **ret, size_t *re
 		return r;
 	r = read_all(reader, now_usec() + STATE_USEC, &state, &bytes);
 	if (r)
-		return tier_problem_set(problem, r, machine->name, NULL,
-					"cannot read the device state from QEMU");
-	r = await_completed(machine, problem);
-	if (r)
+		tier_problem_set(problem, r, machine->name, NULL,
+				 "cannot read the device state from QEMU");
+	r = r ?: await_completed(machine, problem);
+	if (r) {
+		cancel_migration(machine);
 		return r;
+	}
 	if (bytes == 0)
 		return tier_problem_set(problem, -EIO, machine->name, NULL,
 					"QEMU wrote no device state");

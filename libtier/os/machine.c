@@ -3,13 +3,15 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/pidfd.h>
 
 #include "clock.h"
 #include "fd.h"
 #include "machine.h"
 
-#define QUIT_USEC (1 * UINT64_C(1000000))
+/* A running machine writes its disk caches back first. */
+#define QUIT_USEC (30 * UINT64_C(1000000))
 #define KILL_USEC (10 * UINT64_C(1000000))
 
 int machine_directory(const struct tier_config *config, const char *name,
@@ -42,10 +44,7 @@ int machine_connect(const struct tier_config *config, const char *name, struct t
 	r = qmp_connect(path, &machine->qmp, problem);
 	if (r)
 		return r;
-	machine->pidfd = pidfd_open(qmp_peer(machine->qmp), 0);
-	if (machine->pidfd < 0)
-		return tier_problem_set(problem, -errno, name, NULL, "cannot watch process %d",
-					qmp_peer(machine->qmp));
+	machine->pidfd = qmp_take_pidfd(machine->qmp);
 	*ret = TAKE(machine);
 	return 0;
 }
@@ -133,16 +132,26 @@ int machine_remove_ram(const struct tier_machine *machine, const struct tier_mac
 	return 0;
 }
 
-int machine_lock(const char *directory, const char *name, int *ret_fd, struct tier_problem *problem)
+int machine_lock(const struct tier_config *config, const char *name, int *ret_fd,
+		 struct tier_problem *problem)
 {
-	_cleanup_close_ int fd = open(directory, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = -1;
+	char directory[320], path[512];
+	int r = machine_directory(config, name, directory, problem);
 
-	if (fd < 0 && errno != ENOENT)
-		return tier_problem_set(problem, -errno, directory, NULL, "cannot open");
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+	if (r)
+		return r;
+	if (mkdir(config->vm_directory, 0711) < 0 && errno != EEXIST)
+		return tier_problem_set(problem, -errno, config->vm_directory, NULL,
+					"cannot create VmDirectory");
+	snprintf(path, sizeof(path), "%s/.%s.lock", config->vm_directory, name);
+	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return tier_problem_set(problem, -errno, path, NULL, "cannot open");
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return tier_problem_set(problem, errno == EWOULDBLOCK ? TIER_E_BUSY : -errno, name,
 					"tierctl flights; wait for that process, or end it",
-					"another process carries a flight of it out");
+					"another process starts it or carries a flight of it out");
 	*ret_fd = take_fd(&fd);
 	return 0;
 }

@@ -20,11 +20,15 @@ int machine_connect(const struct tier_config *config, const char *name, struct t
 		    struct tier_problem *problem);
 
 /*
- * One process at a time carries a flight of a machine out, or settles it: a lock on its directory
- * that ends with the process. -1 and 0 if there is no such directory, thus no machine.
+ * One process at a time starts a machine, carries a flight of it out, or settles one: a lock on
+ * VmDirectory/.NAME.lock, which is root's, that ends with the process. TIER_E_BUSY if it is held.
  */
-int machine_lock(const char *directory, const char *name, int *ret_fd,
+int machine_lock(const struct tier_config *config, const char *name, int *ret_fd,
 		 struct tier_problem *problem);
+
+/* tier_machine_start() for a caller that holds the lock. */
+int machine_start_locked(const struct tier_config *config, const char *name, bool incoming,
+			 struct tier_machine **ret, struct tier_problem *problem);
 
 /* VmDirectory/NAME */
 int machine_directory(const struct tier_config *config, const char *name,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "dax.h"
+#include "fd.h"
 #include "tier-portal.h"
 #include "util.h"
 
@@ -9,6 +10,7 @@ int tier_portal_attach(const char *region, char path[static 64], struct tier_sup
 	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
 	_cleanup_free_ struct dax_device *devices = NULL;
 	const struct dax_device *control = NULL;
+	_cleanup_close_ int lock = -1;
 	struct tier_super super;
 	uint64_t start;
 	size_t count;
@@ -21,7 +23,8 @@ int tier_portal_attach(const char *region, char path[static 64], struct tier_sup
 	if (r)
 		return tier_problem_set(problem, r < 0 ? r : TIER_E_NOT_FOUND, region,
 					"tierctl list regions", "cannot tell where it lies");
-	r = dax_list(&sysfs, region, &devices, &count, problem);
+	r = dax_lock(&sysfs, region, &lock, problem);
+	r = r ?: dax_list(&sysfs, region, &devices, &count, problem);
 	if (r)
 		return r;
 	for (size_t i = 0; i < count; i++) {

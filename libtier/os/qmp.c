@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include "clock.h"
@@ -16,6 +18,8 @@
 struct qmp {
 	int fd;
 	pid_t peer;
+	int pidfd;   /* of @peer, from the socket itself */
+	uint64_t id; /* of the last command */
 	char object[96];
 	char *buffer;
 	size_t used, size;
@@ -27,6 +31,7 @@ struct qmp *qmp_free(struct qmp *qmp)
 	if (!qmp)
 		return NULL;
 	closep(&qmp->fd);
+	closep(&qmp->pidfd);
 	sd_json_variant_unref(qmp->reply);
 	free(qmp->buffer);
 	free(qmp);
@@ -56,6 +61,8 @@ static int read_message(struct qmp *qmp, uint64_t deadline, sd_json_variant **re
 			memmove(qmp->buffer, qmp->buffer + line, qmp->used);
 			return r < 0 ? -EBADMSG : 0;
 		}
+		if (now_usec() > deadline)
+			return TIER_E_TIMEOUT;
 		if (qmp->used == qmp->size) {
 			size_t size = qmp->size ? qmp->size * 2 : 4096;
 			char *grown;
@@ -129,6 +136,7 @@ int qmp_command(struct qmp *qmp, const char *command, sd_json_variant *arguments
 	r = sd_json_build(&request,
 			  SD_JSON_BUILD_OBJECT(
 				  SD_JSON_BUILD_PAIR_STRING("execute", command),
+				  SD_JSON_BUILD_PAIR_UNSIGNED("id", ++qmp->id),
 				  SD_JSON_BUILD_PAIR_CONDITION(arguments != NULL, "arguments",
 							       SD_JSON_BUILD_VARIANT(arguments))));
 	if (r >= 0)
@@ -145,6 +153,13 @@ int qmp_command(struct qmp *qmp, const char *command, sd_json_variant *arguments
 		r = read_message(qmp, deadline, &message);
 		if (r)
 			break;
+		/* Events, and what a command that timed out is answered at last. */
+		value = sd_json_variant_by_key(message, "id");
+		if (!value || !sd_json_variant_is_unsigned(value) ||
+		    sd_json_variant_unsigned(value) != qmp->id) {
+			sd_json_variant_unref(message);
+			continue;
+		}
 		value = sd_json_variant_by_key(message, "return");
 		if (value) {
 			qmp->reply = message;
@@ -170,6 +185,29 @@ int qmp_command(struct qmp *qmp, const char *command, sd_json_variant *arguments
 				r == -EPIPE ? "failed, QEMU has ended" : "failed");
 }
 
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+/* From the socket where the kernel can (6.5), since a pid may have become somebody else's. */
+static int peer_pidfd(int fd, pid_t pid)
+{
+	int pidfd = -1;
+	socklen_t size = sizeof(pidfd);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0)
+		return pidfd;
+	if (errno != ENOPROTOOPT)
+		return -errno;
+	pidfd = pidfd_open(pid, 0);
+	return pidfd < 0 ? -errno : pidfd;
+}
+
+int qmp_take_pidfd(struct qmp *qmp)
+{
+	return take_fd(&qmp->pidfd);
+}
+
 int qmp_connect(const char *path, struct qmp **ret, struct tier_problem *problem)
 {
 	_cleanup_(qmp_freep) struct qmp *qmp = calloc(1, sizeof(*qmp));
@@ -177,24 +215,36 @@ int qmp_connect(const char *path, struct qmp **ret, struct tier_problem *problem
 	sd_json_variant *greeting = NULL;
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
+	const struct timeval patience = {.tv_sec = GREETING_USEC / 1000000};
 	int r;
 
 	if (!qmp)
 		return -ENOMEM;
-	qmp->fd = -1;
+	qmp->fd = qmp->pidfd = -1;
 	copy_string(qmp->object, sizeof(qmp->object), path);
 	if (!copy_string(address.sun_path, sizeof(address.sun_path), path))
 		return tier_problem_set(problem, -ENAMETOOLONG, path, NULL, "QMP socket");
 	qmp->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (qmp->fd < 0)
 		return tier_problem_set(problem, -errno, path, NULL, "cannot create a socket");
+	/* The monitor stops accepting while it serves a client; its backlog is one. */
+	if (setsockopt(qmp->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
+		return tier_problem_set(problem, -errno, path, NULL, "cannot set a time limit");
 	if (connect(qmp->fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		if (errno == EAGAIN)
+			return tier_problem_set(problem, TIER_E_TIMEOUT, path,
+						"end the other client",
+						"cannot connect: another client holds the monitor");
 		r = errno == ENOENT || errno == ECONNREFUSED ? TIER_E_NOT_FOUND : -errno;
 		return tier_problem_set(problem, r, path, NULL, "cannot connect to QEMU");
 	}
 	if (getsockopt(qmp->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
 		return tier_problem_set(problem, -errno, path, NULL, "cannot tell who listens");
 	qmp->peer = peer.pid;
+	qmp->pidfd = peer_pidfd(qmp->fd, peer.pid);
+	if (qmp->pidfd < 0)
+		return tier_problem_set(problem, qmp->pidfd, path, NULL, "cannot watch process %d",
+					peer.pid);
 
 	r = read_message(qmp, now_usec() + GREETING_USEC, &greeting);
 	sd_json_variant_unref(greeting);

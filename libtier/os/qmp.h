@@ -19,6 +19,9 @@ DEFINE_CLEANUP(struct qmp *, qmp_free)
 /* The process that listens, from the socket's credentials. */
 pid_t qmp_peer(const struct qmp *qmp);
 
+/* A pidfd of that process, once; the caller closes it. */
+int qmp_take_pidfd(struct qmp *qmp);
+
 /*
  * Runs a command. @arguments is borrowed and may be NULL; @fd is passed along unless negative;
  * @ret may be NULL and is borrowed until the next command. An error answer is TIER_E_REFUSED with

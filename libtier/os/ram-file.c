@@ -39,6 +39,8 @@ int ram_file_open(const char *path, uint64_t bytes, bool writable, struct ram_fi
 	ram->fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW);
 	if (ram->fd < 0 || fstat(ram->fd, &st) < 0)
 		return tier_problem_set(problem, -errno, path, NULL, "cannot open the VM's RAM");
+	if (!S_ISREG(st.st_mode))
+		return tier_problem_set(problem, TIER_E_REFUSED, path, NULL, "is no plain file");
 	if ((uint64_t)st.st_size < bytes)
 		return tier_problem_set(problem, TIER_E_REFUSED, path, NULL,
 					"is smaller than the VM's RAM");
@@ -126,7 +128,8 @@ static int store_pfn(void *userdata, uint64_t page, uint64_t entry)
 
 	if (entry & PAGEMAP_PRESENT && pfn == 0)
 		return -EPERM; /* pfns are hidden without CAP_SYS_ADMIN */
-	if (pfn && !ram->pfns[page])
+	/* Where it lies now it has not been written back from the caches. */
+	if (pfn && pfn != ram->pfns[page])
 		ram->stale[page] = 1;
 	ram->pfns[page] = pfn;
 	return 0;
@@ -238,6 +241,14 @@ int ram_file_mark_written(struct ram_file *ram, pid_t pid, uint64_t start,
 		return tier_problem_set(problem, r, ram->path, NULL,
 					"cannot read what process %d has written", pid);
 	return 0;
+}
+
+void ram_file_flush(const struct ram_file *ram)
+{
+	for (uint64_t page = 0; page < ram->pages; page++) {
+		if (ram->pfns[page])
+			cache_flush(ram->cache, ram->map + page * ram->page_bytes, ram->page_bytes);
+	}
 }
 
 int ram_file_checksum(struct ram_file *ram,

@@ -60,4 +60,11 @@ int ram_file_checksum(struct ram_file *ram,
 		      int (*progress)(void *userdata, uint64_t done, uint64_t total),
 		      void *userdata, uint64_t *ret_taken);
 
+/*
+ * Writes every page back from the caches. After the stop: a write that the soft-dirty bits missed
+ * would else stay in this host's caches, and the other would find the old contents, with a sum that
+ * fits them.
+ */
+void ram_file_flush(const struct ram_file *ram);
+
 #endif

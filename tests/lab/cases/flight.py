@@ -128,6 +128,23 @@ def case_tool_killed_while_moving(lab):
     refused(a.tierctl("settle", "nosuch", check=False), "nosuch")
 
 
+def case_settle_leaves_a_living_flight_alone(lab):
+    """Also when the daemon has restarted and does not know any more who carries it out."""
+    a, b = lab["A"], lab["B"]
+    receiver = receive(b)
+    sender = a.start("sh", "-c", f"echo $$ >/run/send.pid; exec tierctl send {NAME} --to B --rate 8M --json")
+    wait_stage(sender, "moving")
+    refused(a.tierctl("settle", NAME, check=False), NAME, "carrying its flight out")
+    a.stop_daemon()
+    a.start_daemon()
+    refused(a.tierctl("settle", NAME, check=False), NAME, "another process")
+    a.run("kill -INT $(cat /run/send.pid)")
+    assert sender.wait(90) == 1, sender.text()
+    assert receiver.wait(60) == 1, receiver.text()
+    expect_alive(Guest(a, NAME), verify=False)
+    expect_clean(a)
+
+
 def _send_and_hold_published(lab):
     """A flight that waits at PUBLISHED, because the receiving tool is stopped."""
     a, b = lab["A"], lab["B"]
