@@ -117,10 +117,13 @@ until {condition}; do [ "$(date +%s)" -lt "$end" ] || exit 1; read -t 0.05 <> <(
 class Stream:
     """A command in a host, read as it prints."""
 
+    started = []
+
     def __init__(self, host, command):
         self.process = subprocess.Popen([HOST, "exec", host, "--no-stdin", "--", *command], text=True,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.lines, self.errors, self._at = [], [], 0
+        Stream.started.append(self)
         self._new = threading.Condition()
         self._threads = [threading.Thread(target=self._read, args=(self.process.stdout, self.lines), daemon=True),
                          threading.Thread(target=self._read, args=(self.process.stderr, self.errors), daemon=True)]
@@ -267,6 +270,11 @@ def up(*names, topology=None, options=()):
 
 
 def down_all():
+    # A host that goes down says no farewell: who still listens to it would listen for ever.
+    for stream in Stream.started:
+        if stream.process.poll() is None:
+            stream.kill()
+    Stream.started.clear()
     subprocess.run([HOST, "down", "--all"], stdout=subprocess.DEVNULL, check=False)
 
 
