@@ -223,7 +223,7 @@ static int refuse_second_node(struct tier_extents *extents, struct tier_problem 
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		if (streq(devices[i].driver, "kmem"))
-			r = tier_problem_set(problem, TIER_E_BUSY, extents->region,
+			r = tier_problem_set(problem, TIER_E_REFUSED, extents->region,
 					     "wait for the other flight; tierctl flights",
 					     "extents of another flight are open on its node (%s)",
 					     devices[i].name);

@@ -88,7 +88,8 @@ static int refuse(struct destination *d, int code, struct tier_problem *problem)
 		(void)tier_machine_quit(d->machine, NULL);
 		(void)machine_remove_ram(d->machine, &d->info, NULL);
 	}
-	return code;
+	/* TIER_E_BUSY is kept for a VM that was committed to us. */
+	return code == TIER_E_BUSY ? TIER_E_REFUSED : code;
 }
 
 static int give_up(struct destination *d, enum tier_handoff_action action,
@@ -345,7 +346,7 @@ int tier_flight_receive(const struct tier_config *config, const struct tier_flig
 	if (tier_config_machine(config, offer->vm))
 		r = machine_lock(config, offer->vm, &lock, problem);
 	if (r)
-		return r;
+		return r == TIER_E_BUSY ? TIER_E_REFUSED : r;
 	r = serve(&d, problem);
 	ret->total_usec = now_usec() - began;
 	if (d.extents) {

@@ -119,7 +119,8 @@ int tier_flight_settle(const struct tier_config *config, const char *portal_path
 		r = discard(config, offer.vm, problem);
 	} else if (tier_handoff_source_may_run(&offer, answered ? &answer : NULL)) {
 		end = TIER_FLIGHT_ABORTED;
-		r = resume(config, offer.vm, problem);
+		/* ABORTED was written after it ran again: stopped since, it was stopped by somebody. */
+		r = offer.state == end ? 0 : resume(config, offer.vm, problem);
 	} else {
 		return tier_problem_set(problem, TIER_E_REFUSED, offer.vm, "tierctl flights",
 					"cannot be settled here: %s",

@@ -454,6 +454,9 @@ int tier_flight_send(const struct tier_config *config, struct tier_machine *mach
 	copy_string(ret->vm, sizeof(ret->vm), info->name);
 	tier_uuid_format(&grant->flight, ret->flight);
 	r = machine_lock(config, info->name, &lock, problem);
+	/* TIER_E_BUSY is kept for a VM that this flight has left stopped. */
+	if (r == TIER_E_BUSY)
+		r = TIER_E_REFUSED;
 	r = r ?: refuse_host(info->name, problem);
 	if (r == 0 && !streq(info->status, "running"))
 		r = tier_problem_set(problem, TIER_E_REFUSED, info->name,
