@@ -102,6 +102,24 @@ TEST(checksums_follow_what_is_written)
 	close_ram(ram, path, writable);
 }
 
+/* Where a page lies now it has not been written back from the caches, whatever its sum was. */
+TEST(a_page_that_moved_is_summed_again)
+{
+	char path[64];
+	uint8_t *writable;
+	struct ram_file *ram = open_ram(path, &writable);
+	struct tier_problem problem;
+	uint64_t taken;
+
+	CHECK_EQ(ram_file_checksum(ram, NULL, NULL, &taken), 0);
+	CHECK_EQ(taken, 9);
+	ram->pfns[9]++;
+	CHECK_EQ(ram_file_locate(ram, &problem), 0);
+	CHECK_EQ(ram_file_checksum(ram, NULL, NULL, &taken), 0);
+	CHECK_EQ(taken, 1);
+	close_ram(ram, path, writable);
+}
+
 static int stop_at_once(void *userdata, uint64_t done, uint64_t total)
 {
 	return 1;
