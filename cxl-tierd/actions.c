@@ -19,6 +19,10 @@ int manager_apply(struct manager *manager, const struct tier_plan *plan,
 static int refuse_dump(const struct manager *manager, const char *object,
 		       struct tier_problem *problem)
 {
+	if (manager->options.files_only)
+		return tier_problem_set(problem, TIER_E_REFUSED, object, NULL,
+					"this cxl-tierd has portals on plain files only "
+					"(--files-only)");
 	if (!manager->options.sysroot)
 		return 0;
 	return tier_problem_set(problem, TIER_E_REFUSED, object, NULL,

@@ -1,75 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "manager.h"
 
-/* What the records of the portals say about flights. Only reads. */
-
-static void find_answer(struct tier_portal *portal, const struct tier_super *super,
-			struct flight *flight)
-{
-	const struct tier_offer *offer = &flight->offer;
-	struct tier_answer answer;
-
-	flight->answer_code = TIER_E_NOT_FOUND;
-	if (offer->destination >= super->host_count)
-		return;
-	for (uint32_t slot = 0; slot < TIER_PORTAL_FLIGHTS; slot++) {
-		int r = tier_portal_read_answer(portal, offer->destination, slot, &answer);
-
-		/* Which flight a damaged answer belongs to cannot be told; maybe this one. */
-		if (r == TIER_E_DAMAGED)
-			flight->answer_code = r;
-		if (r != 0 || answer.state == TIER_FLIGHT_NONE ||
-		    !uuid_equal(&answer.flight, &offer->flight) ||
-		    answer.source != flight->source || answer.source_slot != flight->slot ||
-		    answer.stamp.generation != offer->stamp.generation)
-			continue;
-		flight->answer_code = 0;
-		flight->answer_slot = slot;
-		flight->answer = answer;
-		printable(flight->answer.reason);
-		return;
-	}
-}
-
-int flight_read(struct tier_portal *portal, uint32_t source, uint32_t slot, struct flight *ret)
-{
-	struct flight flight = {.source = source, .slot = slot};
-
-	flight.code = tier_portal_read_offer(portal, source, slot, &flight.offer);
-	if (flight.code == TIER_E_NOT_FOUND)
-		return TIER_E_NOT_FOUND;
-	if (flight.code == 0) {
-		if (flight.offer.state == TIER_FLIGHT_NONE)
-			return TIER_E_NOT_FOUND;
-		printable(flight.offer.vm);
-		printable(flight.offer.machine_type);
-		printable(flight.offer.qemu_version);
-		printable(flight.offer.reason);
-		find_answer(portal, tier_portal_super(portal), &flight);
-	}
-	*ret = flight;
-	return 0;
-}
-
-bool flight_ended(const struct flight *flight)
-{
-	return flight->code == 0 && (flight->offer.state == TIER_FLIGHT_ABORTED ||
-				     flight->offer.state == TIER_FLIGHT_CLOSED);
-}
-
-const char *flight_advice(const struct flight *flight)
-{
-	if (flight->code != 0)
-		return "the source's record is damaged: start nothing; tierctl portal check";
-	if (flight->answer_code == TIER_E_DAMAGED && !flight_ended(flight))
-		return "a record of the destination is damaged: start nothing; tierctl portal "
-		       "check";
-	return tier_handoff_advice(flight->offer.state, flight->answer.state);
-}
+/* Flights as they are listed and logged. Only reads. */
 
 static int each_flight(struct portal *portal,
 		       int (*each)(void *userdata, struct portal *portal,
-				   struct tier_portal *mapped, const struct flight *flight),
+				   const struct flight *flight),
 		       void *userdata)
 {
 	_cleanup_(tier_portal_closep) struct tier_portal *mapped = NULL;
@@ -81,8 +17,8 @@ static int each_flight(struct portal *portal,
 		return 0; /* Portals{} tells why */
 	for (uint32_t source = 0; source < portal->super.host_count; source++)
 		for (uint32_t slot = 0; slot < TIER_PORTAL_FLIGHTS && r >= 0; slot++)
-			if (flight_read(mapped, source, slot, &flight) == 0)
-				r = each(userdata, portal, mapped, &flight);
+			if (flight_read(portal, mapped, source, slot, &flight) == 0)
+				r = each(userdata, portal, &flight);
 	return r;
 }
 
@@ -91,9 +27,9 @@ static const char *host_name(const struct portal *portal, uint32_t host)
 	return host < portal->super.host_count ? portal->super.hosts[host].name : "?";
 }
 
-static int announce(void *userdata, struct portal *portal, struct tier_portal *mapped,
-		    const struct flight *flight)
+static int announce(void *userdata, struct portal *portal, const struct flight *flight)
 {
+	const struct tier_offer *offer = &flight->view.offer;
 	char uuid[37];
 
 	if (flight_ended(flight))
@@ -101,16 +37,15 @@ static int announce(void *userdata, struct portal *portal, struct tier_portal *m
 	if (flight->code != 0) {
 		log_decision(LOG_ERR, portal_name(portal), "flight-damaged",
 			     "flight slot %s/%" PRIu32 ": %s", host_name(portal, flight->source),
-			     flight->slot, flight_advice(flight));
+			     flight->slot, flight->advice);
 		return 0;
 	}
-	tier_uuid_format(&flight->offer.flight, uuid);
+	tier_uuid_format(&offer->flight, uuid);
 	log_decision(LOG_NOTICE, portal_name(portal), "flight",
-		     "flight %s of VM %s from %s to %s is %s/%s: %s", uuid, flight->offer.vm,
-		     host_name(portal, flight->source),
-		     host_name(portal, flight->offer.destination),
-		     tier_flight_state_name(flight->offer.state),
-		     tier_flight_state_name(flight->answer.state), flight_advice(flight));
+		     "flight %s of VM %s from %s to %s is %s/%s: %s", uuid, offer->vm,
+		     host_name(portal, flight->source), host_name(portal, offer->destination),
+		     tier_flight_state_name(offer->state), tier_flight_state_name(flight->answer),
+		     flight->advice);
 	return 0;
 }
 
@@ -143,8 +78,7 @@ void flights_announce(struct manager *manager)
 			announce_portal(manager, portal);
 }
 
-static int count_active(void *userdata, struct portal *portal, struct tier_portal *mapped,
-			const struct flight *flight)
+static int count_active(void *userdata, struct portal *portal, const struct flight *flight)
 {
 	*(size_t *)userdata += !flight_ended(flight);
 	return 0;
@@ -167,19 +101,55 @@ struct listing {
 static const char *session_state(struct manager *manager, const struct flight *flight)
 {
 	const struct session *session =
-		flight->code == 0 ? sessions_find(manager, &flight->offer.flight) : NULL;
+		flight->code == 0 ? sessions_find(manager, &flight->view.offer.flight) : NULL;
 
 	return !session ? "none" : session->link ? "held" : "orphaned";
 }
 
-static int list_flight(void *userdata, struct portal *portal, struct tier_portal *mapped,
-		       const struct flight *flight)
+static int add_records(const struct portal *portal, const struct flight *flight,
+		       sd_json_variant **object)
 {
-	_cleanup_(sd_json_variant_unrefp) sd_json_variant *object = NULL;
-	const struct tier_offer *offer = &flight->offer;
-	struct listing *listing = userdata;
+	const struct tier_offer *offer = &flight->view.offer;
+	const struct tier_handoff_holder *holder = &flight->holder;
+	const char *reason =
+		offer->reason[0] ? offer->reason : flight->view.answers[offer->destination].reason;
+	bool readable = flight->look == 0;
 	uint64_t extents = 0;
 	char uuid[37];
+
+	for (uint32_t i = 0; i < offer->range_count; i++)
+		extents += offer->ranges[i].count;
+	tier_uuid_format(&offer->flight, uuid);
+	return sd_json_variant_merge_objectbo(
+		object, SD_JSON_BUILD_PAIR_STRING("flight", uuid),
+		SD_JSON_BUILD_PAIR_STRING("vm", offer->vm),
+		SD_JSON_BUILD_PAIR_STRING("destination", host_name(portal, offer->destination)),
+		SD_JSON_BUILD_PAIR_UNSIGNED("generation", offer->stamp.generation),
+		SD_JSON_BUILD_PAIR_STRING("sourceState", tier_flight_state_name(offer->state)),
+		SD_JSON_BUILD_PAIR_STRING("destinationState",
+					  tier_flight_state_name(flight->answer)),
+		SD_JSON_BUILD_PAIR_CONDITION(
+			readable, "holder",
+			SD_JSON_BUILD_STRING(holder->host < portal->super.host_count
+						     ? portal->super.hosts[holder->host].name
+						     : "")),
+		SD_JSON_BUILD_PAIR_CONDITION(readable, "inPortal",
+					     SD_JSON_BUILD_BOOLEAN(holder->in_portal)),
+		SD_JSON_BUILD_PAIR_CONDITION(readable, "lost", SD_JSON_BUILD_BOOLEAN(holder->lost)),
+		SD_JSON_BUILD_PAIR_CONDITION(readable, "conflict",
+					     SD_JSON_BUILD_BOOLEAN(holder->conflict)),
+		SD_JSON_BUILD_PAIR_UNSIGNED("ramBytes", offer->ram_bytes),
+		SD_JSON_BUILD_PAIR_UNSIGNED("wantedExtents", offer->wanted_extents),
+		SD_JSON_BUILD_PAIR_UNSIGNED("extents", extents),
+		SD_JSON_BUILD_PAIR_UNSIGNED("offeredUsec", offer->offered_usec),
+		SD_JSON_BUILD_PAIR_CONDITION(reason[0] != '\0', "reason",
+					     SD_JSON_BUILD_STRING(reason)));
+}
+
+static int list_flight(void *userdata, struct portal *portal, const struct flight *flight)
+{
+	_cleanup_(sd_json_variant_unrefp) sd_json_variant *object = NULL;
+	struct listing *listing = userdata;
 	int r;
 
 	r = sd_json_buildo(
@@ -191,45 +161,26 @@ static int list_flight(void *userdata, struct portal *portal, struct tier_portal
 		SD_JSON_BUILD_PAIR_UNSIGNED("sourceHost", flight->source),
 		SD_JSON_BUILD_PAIR_UNSIGNED("sourceSlot", flight->slot),
 		SD_JSON_BUILD_PAIR_STRING("session", session_state(listing->manager, flight)),
-		SD_JSON_BUILD_PAIR_BOOLEAN("ended", flight_ended(flight)),
-		SD_JSON_BUILD_PAIR_STRING("advice", flight_advice(flight)));
-	if (r >= 0 && flight->code == 0) {
-		const char *reason = offer->reason[0] ? offer->reason : flight->answer.reason;
-
-		for (uint32_t i = 0; i < offer->range_count; i++)
-			extents += offer->ranges[i].count;
-		tier_uuid_format(&offer->flight, uuid);
-		r = sd_json_variant_merge_objectbo(
-			&object, SD_JSON_BUILD_PAIR_STRING("flight", uuid),
-			SD_JSON_BUILD_PAIR_STRING("vm", offer->vm),
-			SD_JSON_BUILD_PAIR_STRING("destination",
-						  host_name(portal, offer->destination)),
-			SD_JSON_BUILD_PAIR_UNSIGNED("generation", offer->stamp.generation),
-			SD_JSON_BUILD_PAIR_STRING("sourceState",
-						  tier_flight_state_name(offer->state)),
-			SD_JSON_BUILD_PAIR_STRING("destinationState",
-						  tier_flight_state_name(flight->answer.state)),
-			SD_JSON_BUILD_PAIR_UNSIGNED("ramBytes", offer->ram_bytes),
-			SD_JSON_BUILD_PAIR_UNSIGNED("extents", extents),
-			SD_JSON_BUILD_PAIR_UNSIGNED("offeredUsec", offer->offered_usec),
-			SD_JSON_BUILD_PAIR_CONDITION(reason[0] != '\0', "reason",
-						     SD_JSON_BUILD_STRING(reason)));
-	}
+		SD_JSON_BUILD_PAIR_BOOLEAN("ended",
+					   flight_settled(listing->manager, portal, flight)),
+		SD_JSON_BUILD_PAIR_STRING("advice", flight->advice));
+	if (r >= 0 && flight->code == 0)
+		r = add_records(portal, flight, &object);
 	if (r >= 0)
 		r = sd_json_variant_append_array(&listing->array, object);
 	return r;
 }
 
-static int list_offer(void *userdata, struct portal *portal, struct tier_portal *mapped,
-		      const struct flight *flight)
+static int list_offer(void *userdata, struct portal *portal, const struct flight *flight)
 {
-	const struct tier_offer *offer = &flight->offer;
+	const struct tier_offer *offer = &flight->view.offer;
 	struct listing *listing = userdata;
 	char uuid[37];
 
-	if (flight->code != 0 || offer->state != TIER_FLIGHT_OFFERED ||
+	if (flight->code != 0 || flight->look != 0 || offer->state != TIER_FLIGHT_OFFERED ||
 	    portal->slot == TIER_PORTAL_NO_HOST || offer->destination != portal->slot ||
-	    flight->answer_code == 0 || sessions_find(listing->manager, &offer->flight))
+	    flight->view.answers[portal->slot].state != TIER_FLIGHT_NONE ||
+	    sessions_held(listing->manager, &offer->flight))
 		return 0;
 	tier_uuid_format(&offer->flight, uuid);
 	return sd_json_variant_append_arraybo(
@@ -248,8 +199,7 @@ static int list_offer(void *userdata, struct portal *portal, struct tier_portal 
 }
 
 static int list(struct manager *manager,
-		int (*each)(void *userdata, struct portal *portal, struct tier_portal *mapped,
-			    const struct flight *flight),
+		int (*each)(void *userdata, struct portal *portal, const struct flight *flight),
 		sd_json_variant **ret)
 {
 	struct listing listing = {.manager = manager};

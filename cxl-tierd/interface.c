@@ -10,16 +10,18 @@
 #define NULLABLE		 SD_VARLINK_NULLABLE
 #define ARRAY			 SD_VARLINK_ARRAY
 
-static SD_VARLINK_DEFINE_STRUCT_TYPE(ExtentRange, COMMENT("Number of the first extent of a run"),
-				     FIELD(first, INT, 0), COMMENT("Extents in the run"),
-				     FIELD(count, INT, 0));
-
-static SD_VARLINK_DEFINE_STRUCT_TYPE(PortalHost, COMMENT("The host's slot"), FIELD(slot, INT, 0),
-				     COMMENT("Name that 'portal format' gave the slot"),
-				     FIELD(name, STRING, 0),
-				     COMMENT("First of the extents that only this host grants"),
-				     FIELD(firstExtent, INT, 0), COMMENT("Number of these extents"),
-				     FIELD(extents, INT, 0));
+static SD_VARLINK_DEFINE_STRUCT_TYPE(
+	PortalHost, COMMENT("The host's slot"), FIELD(slot, INT, 0),
+	COMMENT("Name that 'portal format' gave the slot"), FIELD(name, STRING, 0),
+	COMMENT("First of the extents that only this host grants"), FIELD(firstExtent, INT, 0),
+	COMMENT("Number of these extents"), FIELD(extents, INT, 0),
+	COMMENT("Its boots by the portal's count; 0: none so far"), FIELD(incarnation, INT, 0),
+	COMMENT("How often it has beaten in this boot, and when last "
+		"by its own CLOCK_REALTIME"),
+	FIELD(beats, INT, 0), FIELD(lastBeatUsec, INT, 0),
+	COMMENT("This daemon has seen no new beat for five intervals"), FIELD(overdue, BOOL, 0),
+	COMMENT("This boot of it is fenced; is being fenced"), FIELD(fenced, BOOL, 0),
+	FIELD(fencing, BOOL, 0));
 
 static SD_VARLINK_DEFINE_STRUCT_TYPE(
 	Portal, COMMENT("The dax device of the control area, or a plain file"),
@@ -30,7 +32,10 @@ static SD_VARLINK_DEFINE_STRUCT_TYPE(
 		"unreadable: 'problem' says why"),
 	FIELD(state, STRING, 0), COMMENT("What is wrong with it"), FIELD(problem, STRING, NULLABLE),
 	COMMENT("The name that this host looks for among the hosts"), FIELD(localHost, STRING, 0),
-	COMMENT("This host's slot"), FIELD(slot, INT, NULLABLE), COMMENT("The portal's name"),
+	COMMENT("This host's slot"), FIELD(slot, INT, NULLABLE),
+	COMMENT("Which boot of this host it is, by the portal's count; for the stamps of its "
+		"records. 0: it takes no part, 'problem' says why"),
+	FIELD(incarnation, INT, NULLABLE), COMMENT("The portal's name"),
 	FIELD(name, STRING, NULLABLE), COMMENT("New at each format"), FIELD(uuid, STRING, NULLABLE),
 	COMMENT("Size of the region or file"), FIELD(totalBytes, INT, NULLABLE),
 	COMMENT("Size of the control area"), FIELD(controlBytes, INT, NULLABLE),
@@ -59,12 +64,18 @@ static SD_VARLINK_DEFINE_STRUCT_TYPE(
 	COMMENT("The destination host"), FIELD(destination, STRING, NULLABLE),
 	COMMENT("How many flights this slot has seen"), FIELD(generation, INT, NULLABLE),
 	COMMENT("Last step that the source has stored"), FIELD(sourceState, STRING, NULLABLE),
-	COMMENT("Last step that the destination has stored"),
-	FIELD(destinationState, STRING, NULLABLE), COMMENT("Size of the VM's RAM"),
-	FIELD(ramBytes, INT, NULLABLE), COMMENT("Extents granted to it"),
-	FIELD(extents, INT, NULLABLE), COMMENT("CLOCK_REALTIME of the source at the offer"),
-	FIELD(offeredUsec, INT, NULLABLE), COMMENT("Why it was aborted or refused"),
-	FIELD(reason, STRING, NULLABLE));
+	COMMENT("Last step that the destination, or whoever took its place, has stored"),
+	FIELD(destinationState, STRING, NULLABLE),
+	COMMENT("By the records: who has the VM, or alone may take it; empty: nobody"),
+	FIELD(holder, STRING, NULLABLE), COMMENT("It is whole in the portal and runs nowhere"),
+	FIELD(inPortal, BOOL, NULLABLE), COMMENT("It ended with the host that ran it"),
+	FIELD(lost, BOOL, NULLABLE), COMMENT("The records cannot be so: nothing may be resumed"),
+	FIELD(conflict, BOOL, NULLABLE), COMMENT("Size of the VM's RAM"),
+	FIELD(ramBytes, INT, NULLABLE),
+	COMMENT("Extents that it asks for, and that it has, from OFFERED on"),
+	FIELD(wantedExtents, INT, NULLABLE), FIELD(extents, INT, NULLABLE),
+	COMMENT("CLOCK_REALTIME of the source at the offer"), FIELD(offeredUsec, INT, NULLABLE),
+	COMMENT("Why it was aborted or refused"), FIELD(reason, STRING, NULLABLE));
 
 static SD_VARLINK_DEFINE_STRUCT_TYPE(
 	Offer, COMMENT("The portal's name, path and CXL region on this host"),
@@ -77,13 +88,13 @@ static SD_VARLINK_DEFINE_STRUCT_TYPE(
 	COMMENT("What the destination's QEMU must match"), FIELD(machineType, STRING, 0),
 	FIELD(qemuVersion, STRING, 0));
 
-static SD_VARLINK_DEFINE_METHOD(
-	GetInfo, COMMENT("Version of cxl-tierd"), OUT(version, STRING, 0), COMMENT("Process id"),
-	OUT(pid, INT, 0), COMMENT("The host's name"), OUT(hostname, STRING, 0),
-	COMMENT("Stands for this boot of this host in every record that it writes"),
-	OUT(incarnation, INT, 0), COMMENT("It decides and logs, and changes nothing"),
-	OUT(dryRun, BOOL, 0), COMMENT("The single configuration file, if --config gave one"),
-	OUT(configFile, STRING, NULLABLE));
+static SD_VARLINK_DEFINE_METHOD(GetInfo, COMMENT("Version of cxl-tierd"), OUT(version, STRING, 0),
+				COMMENT("Process id"), OUT(pid, INT, 0), COMMENT("The host's name"),
+				OUT(hostname, STRING, 0),
+				COMMENT("It decides and logs, and changes nothing"),
+				OUT(dryRun, BOOL, 0),
+				COMMENT("The single configuration file, if --config gave one"),
+				OUT(configFile, STRING, NULLABLE));
 
 static SD_VARLINK_DEFINE_METHOD(Ping);
 
@@ -131,9 +142,7 @@ static SD_VARLINK_DEFINE_METHOD(Reload);
 		COMMENT("Own host slot, the other host's, and the own flight slot"),               \
 		OUT(host, INT, 0), OUT(peer, INT, 0), OUT(slot, INT, 0),                           \
 		COMMENT("For the stamps of the own records"), OUT(incarnation, INT, 0),            \
-		OUT(generation, INT, 0), COMMENT("UUID of the flight"), OUT(flight, STRING, 0),    \
-		COMMENT("The flight's extents"),                                                   \
-		SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(ranges, ExtentRange, ARRAY)
+		OUT(generation, INT, 0), COMMENT("UUID of the flight"), OUT(flight, STRING, 0)
 
 static SD_VARLINK_DEFINE_METHOD(
 	BeginFlight, COMMENT("Name of the VM"), IN(vm, STRING, 0),
@@ -163,7 +172,6 @@ SD_VARLINK_DEFINE_INTERFACE(
 	SD_VARLINK_INTERFACE_COMMENT(
 		"CXL memory and portals of this host. Whatever changes something "
 		"needs root."),
-	SD_VARLINK_SYMBOL_COMMENT("A run of extents"), &vl_type_ExtentRange,
 	SD_VARLINK_SYMBOL_COMMENT("A host of a portal"), &vl_type_PortalHost,
 	SD_VARLINK_SYMBOL_COMMENT("A portal"), &vl_type_Portal,
 	SD_VARLINK_SYMBOL_COMMENT("A flight: one VM's passage"), &vl_type_Flight,
@@ -188,18 +196,20 @@ SD_VARLINK_DEFINE_INTERFACE(
 		"Read the configuration again. If it is invalid, Refused names file "
 		"and line and the old one stays in force. Needs root"),
 	&vl_method_Reload,
-	SD_VARLINK_SYMBOL_COMMENT("Claim extents and a slot for sending a VM. They belong to this "
-				  "connection: when it ends, they are given back if the flight has "
-				  "ended or was never offered. Needs root"),
+	SD_VARLINK_SYMBOL_COMMENT(
+		"Reserve a slot for sending a VM and ask the hosts of the portal "
+		"for extents; those of this host are granted at once. The flight "
+		"belongs to this connection: when it ends, the request is given up "
+		"if nothing was offered. Needs root"),
 	&vl_method_BeginFlight,
 	SD_VARLINK_SYMBOL_COMMENT(
 		"Reserve a slot for answering an offer, for this connection. Needs "
 		"root"),
 	&vl_method_AcceptFlight,
 	SD_VARLINK_SYMBOL_COMMENT(
-		"Give back what a flight holds, once its offer is ABORTED, CLOSED or "
-		"was never written; its extents are zeroed first. By the connection "
-		"that began it, or by anybody (root) when that is gone"),
+		"End this host's part in a flight, once its offer is ABORTED, CLOSED or "
+		"was never more than REQUESTED. Replies when its extents here are zeroed. By the "
+		"connection that began it, or by anybody (root) when that is gone"),
 	&vl_method_EndFlight,
 	SD_VARLINK_SYMBOL_COMMENT("A precondition does not hold, or it failed"), &vl_error_Refused,
 	SD_VARLINK_SYMBOL_COMMENT("Only root may call this"), &vl_error_PermissionDenied);

@@ -15,6 +15,7 @@ static int help(void)
 	       "  --socket PATH   listen here instead of " MANAGER_SOCKET "\n"
 	       "  --sysroot DIR   show a dump of a machine; change nothing\n"
 	       "  --dry-run       decide and log, change nothing\n"
+	       "  --files-only    portals on plain files only; leave this machine's memory alone\n"
 	       "  --help\n"
 	       "  --version\n");
 	return 0;
@@ -24,19 +25,19 @@ static int help(void)
 static int parse(int argc, char **argv, struct manager_options *ret)
 {
 	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"socket", required_argument, NULL, 's'},
-		{"sysroot", required_argument, NULL, 'r'},
-		{"dry-run", no_argument, NULL, 'n'},
-		{"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'v'},
-		{},
+		{"config", required_argument, NULL, 'c'},  {"socket", required_argument, NULL, 's'},
+		{"sysroot", required_argument, NULL, 'r'}, {"dry-run", no_argument, NULL, 'n'},
+		{"files-only", no_argument, NULL, 'f'},	   {"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'v'},	   {},
 	};
 	const char *sysroot = getenv("TIER_SYSROOT");
 	int c;
 
 	if (sysroot && sysroot[0])
 		ret->sysroot = sysroot;
+	/* For tests: another boot, and a stand-in for the tool. */
+	ret->boot_id = getenv("CXL_TIERD_BOOT_ID");
+	ret->tierctl = getenv("CXL_TIERD_TIERCTL");
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":", options, NULL)) >= 0) {
 		switch (c) {
@@ -51,6 +52,9 @@ static int parse(int argc, char **argv, struct manager_options *ret)
 			break;
 		case 'n':
 			ret->dry_run = true;
+			break;
+		case 'f':
+			ret->files_only = true;
 			break;
 		case 'h':
 			return help() + 1;

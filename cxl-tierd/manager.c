@@ -23,6 +23,11 @@ uint64_t manager_now_usec(void)
 	return now_usec(CLOCK_REALTIME);
 }
 
+uint64_t manager_monotonic_usec(void)
+{
+	return now_usec(CLOCK_MONOTONIC);
+}
+
 bool manager_dry_run(const struct manager *manager)
 {
 	return manager->options.dry_run || manager->options.sysroot || manager->config->dry_run;
@@ -32,6 +37,7 @@ void manager_alive(struct manager *manager)
 {
 	if (sd_watchdog_enabled(false, NULL) > 0)
 		sd_notify(false, "WATCHDOG=1");
+	beat_if_due(manager);
 }
 
 void manager_status(struct manager *manager)
@@ -47,21 +53,14 @@ void manager_status(struct manager *manager)
 		   flights == 1 ? "" : "s", manager_dry_run(manager) ? "; dry run" : "");
 }
 
-/* The same over restarts of the daemon, new at each boot: records of an earlier boot are told. */
-static int read_incarnation(uint64_t *ret)
+static int read_boot(const char *text, struct tier_uuid *ret)
 {
-	uint64_t halves[2];
 	sd_id128_t boot;
-	int r;
+	int r = text ? sd_id128_from_string(text, &boot) : sd_id128_get_boot(&boot);
 
-	r = sd_id128_get_boot(&boot);
 	if (r < 0)
 		return r;
-	memcpy(halves, boot.bytes, sizeof(halves));
-	/* The first half alone has the UUID's version in it; JSON readers like 63 bits; 0: nobody. */
-	*ret = (halves[0] ^ (halves[1] << 1 | halves[1] >> 63)) & INT64_MAX;
-	if (*ret == 0)
-		*ret = 1;
+	memcpy(ret->bytes, boot.bytes, sizeof(ret->bytes));
 	return 0;
 }
 
@@ -77,7 +76,7 @@ int manager_new(const struct manager_options *options, struct manager **ret)
 	manager->lock_fd = -1;
 	if (gethostname(manager->hostname, sizeof(manager->hostname) - 1) < 0)
 		manager->hostname[0] = '\0';
-	r = read_incarnation(&manager->incarnation);
+	r = read_boot(options->boot_id, &manager->boot);
 	if (r < 0) {
 		log_decision(LOG_ERR, "/proc/sys/kernel/random/boot_id", "failed",
 			     "cannot read the boot's id: %s", strerror(-r));
@@ -100,7 +99,11 @@ struct manager *manager_free(struct manager *manager)
 	if (manager->server)
 		sd_varlink_server_shutdown(manager->server);
 	sd_varlink_server_unref(manager->server);
+	recoveries_free(manager);
+	homes_free(manager);
 	sessions_free(manager);
+	guard_free(manager);
+	sd_event_source_disable_unref(manager->beat_source);
 	portals_free(manager);
 	regions_free(manager);
 	sd_device_monitor_unref(manager->monitor);
@@ -161,6 +164,8 @@ int manager_reload(struct manager *manager, struct tier_problem *problem)
 		tier_config_free(manager->config);
 		manager->config = config;
 		log_decision(LOG_NOTICE, "config", "reloaded", "configuration reloaded");
+		recovery_forget(manager);
+		manager->watchdog_failed = false;
 		r = manager_scan(manager, true, problem);
 	} else {
 		log_decision(LOG_ERR, problem->object, "config",
@@ -193,11 +198,16 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 
 static int start_event_loop(struct manager *manager)
 {
+	sigset_t children;
 	int r;
 
 	r = sd_event_new(&manager->event);
 	if (r < 0)
 		return r;
+	/* Of the children that settle flights; sd-event wants it so. */
+	sigemptyset(&children);
+	sigaddset(&children, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &children, NULL);
 	r = sd_event_add_signal(manager->event, NULL, SIGTERM | SD_EVENT_SIGNAL_PROCMASK, on_stop,
 				manager);
 	if (r < 0)
@@ -222,6 +232,8 @@ int manager_start(struct manager *manager)
 	if (r < 0)
 		return r;
 	signal(SIGPIPE, SIG_IGN);
+	/* Before anything touches a portal: one whose device fails may end this process. */
+	guard_load(manager);
 	r = start_event_loop(manager);
 	if (r < 0) {
 		log_decision(LOG_ERR, "cxl-tierd", "failed", "event loop: %s", strerror(-r));
@@ -239,6 +251,11 @@ int manager_start(struct manager *manager)
 	r = varlink_start(manager);
 	if (r < 0)
 		return r;
+	r = beat_start(manager);
+	if (r < 0) {
+		log_decision(LOG_ERR, "cxl-tierd", "failed", "event loop: %s", strerror(-r));
+		return r;
+	}
 	manager_status(manager);
 	return 0;
 }

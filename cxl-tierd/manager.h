@@ -18,6 +18,9 @@ struct manager_options {
 	const char *socket;
 	const char *sysroot; /* a dump: everything is read from it, nothing is changed */
 	bool dry_run;
+	bool files_only;     /* portals on plain files, and nothing of this machine's memory */
+	const char *boot_id; /* instead of the kernel's */
+	const char *tierctl; /* instead of the installed one */
 };
 
 /* What was decided about a region, so that a scan that finds nothing new says nothing. */
@@ -32,6 +35,15 @@ struct region {
 	char decision[32];
 	char text[512];
 	unsigned scan; /* the last one that saw it */
+};
+
+/* What this host has seen of another host's beats. */
+struct host_watch {
+	uint64_t incarnation, beats; /* 0: it has never written */
+	uint64_t beat_usec;	     /* CLOCK_REALTIME there, for people */
+	uint64_t interval_usec;
+	uint64_t changed_usec; /* CLOCK_MONOTONIC here, when this was first seen */
+	bool told_overdue;
 };
 
 /*
@@ -49,6 +61,21 @@ struct portal {
 	struct tier_super super;
 	unsigned scan;
 	bool announced;
+
+	/* This host's part in it: beat.c. */
+	struct tier_host_record record; /* as last written; incarnation 0: takes no part (yet) */
+	char absent[384];		/* why it takes no part, or does not beat; told once */
+	char fenced[128];		/* "fenced by B at ...": until this host boots again */
+	bool usurped;			/* a later boot, of another machine, has this host's name */
+	struct tier_handoff_view hosts; /* fences and incarnations, at the last beat */
+	struct host_watch watches[TIER_PORTAL_MAX_HOSTS];
+
+	/* homes.c: no flight has an extent of this host; some offer was REQUESTED at the last beat. */
+	bool idle, requested;
+	/* Extents to be zeroed, one at a time. */
+	struct tier_home_task *scrubs;
+	size_t scrub_count;
+	char scrub_failed[384]; /* told once */
 };
 
 /* A flight that a tool on this host is carrying out. It belongs to its varlink connection. */
@@ -72,13 +99,22 @@ struct manager {
 	int lock_fd;
 	struct tier_config *config;
 	char hostname[TIER_PORTAL_NAME];
-	uint64_t incarnation; /* of this boot, never 0 */
+	struct tier_uuid boot;
 	unsigned scan;
 	bool warned_auto_online;
 	bool stopping;
 	struct region *regions;
 	struct portal *portals;
 	struct session *sessions;
+	sd_event_source *beat_source, *scrub_source;
+	uint64_t beat_last_usec; /* CLOCK_MONOTONIC */
+	bool beating;
+	struct waiter *waiters;	     /* homes.c */
+	struct guarded *guarded;     /* guard.c */
+	struct recovery *recoveries; /* recovery.c */
+	unsigned guard_starts;	     /* of daemons in this boot since one reached a portal */
+	struct tier_watchdog *watchdog;
+	bool watchdog_failed; /* told */
 };
 
 /* manager.c */
@@ -92,7 +128,8 @@ bool manager_dry_run(const struct manager *manager);
 /* Long work calls this between its steps, so that the watchdog does not end it. */
 void manager_alive(struct manager *manager);
 void manager_status(struct manager *manager);
-uint64_t manager_now_usec(void); /* CLOCK_REALTIME, for people */
+uint64_t manager_now_usec(void);       /* CLOCK_REALTIME, for people */
+uint64_t manager_monotonic_usec(void); /* CLOCK_MONOTONIC, for decisions */
 
 /* scan.c: what happens on start and on a device event */
 int manager_scan(struct manager *manager, bool everything, struct tier_problem *problem);
@@ -132,26 +169,84 @@ int portal_scrub(struct portal *portal, const struct tier_extent_range *ranges, 
 		 struct tier_problem *problem);
 int portals_to_json(struct manager *manager, sd_json_variant **ret);
 
+/* beat.c: this host's record in each portal, and the other hosts' */
+int beat_start(struct manager *manager);
+/* Called between the steps of longer work: only what others would miss. */
+void beat_if_due(struct manager *manager);
+/* Portals that have just been found: which boot of this host it is. */
+void beat_new_portals(struct manager *manager);
+bool beat_overdue(const struct manager *manager, const struct portal *portal, uint32_t host);
+/* May this host write anything but its beat? 0; TIER_E_REFUSED with the reason. */
+int portal_may_act(struct manager *manager, const struct portal *portal,
+		   struct tier_problem *problem);
+
+/* homes.c: this host's home extents, for flights of any host */
+/* Is there something to be looked at, as far as the last looks tell? */
+bool homes_due(const struct portal *portal);
+void homes_pass(struct manager *manager, struct portal *portal, struct tier_portal *mapped);
+uint32_t homes_granting(struct manager *manager, const struct portal *portal);
+void homes_count(struct portal *portal, struct tier_portal *mapped,
+		 uint32_t counts[static TIER_EXTENT_RETIRED + 1]);
+/* Replies once nothing of @flight is left to be zeroed here. */
+int homes_reply_when_zeroed(struct manager *manager, sd_varlink *link,
+			    const struct tier_uuid *flight);
+/* Callers whose extents have gone some other way: with the portal, say. */
+void homes_answer_rest(struct manager *manager);
+void homes_disconnected(struct manager *manager, sd_varlink *link);
+void homes_free(struct manager *manager);
+
+/* guard.c: which VMs must not outlive this host's part in a portal */
+enum guard_kind {
+	GUARD_ASKED, /* nothing of it is in the portal: ends with a fence */
+	GUARD_OPEN,  /* ends also when the portal cannot be reached any more */
+	GUARD_CAME,  /* has come through the portal: ends with a fence */
+};
+
+void guard_load(struct manager *manager);
+void guard_begin(struct manager *manager, const struct portal *portal);
+void guard_note(struct manager *manager, const struct portal *portal, const char *vm,
+		enum guard_kind kind);
+void guard_left(struct manager *manager, const struct portal *portal, const char *vm);
+void guard_commit(struct manager *manager, const struct portal *portal);
+void guard_reached(struct manager *manager, const struct portal *portal, uint64_t now);
+void guard_fenced(struct manager *manager, const struct portal *portal);
+void guard_check(struct manager *manager, uint64_t now);
+void guard_free(struct manager *manager);
+/* How long after its last beat a watchdog ends this host; 0: none is armed. */
+uint64_t guard_watchdog_usec(const struct manager *manager);
+
 /* flights.c: what the records of a portal say */
 struct flight {
 	uint32_t source, slot;
 	int code; /* TIER_E_DAMAGED: the offer cannot be read, and nothing below is set */
-	struct tier_offer offer;
-	int answer_code; /* 0; TIER_E_NOT_FOUND; TIER_E_DAMAGED: a slot of the destination is */
-	uint32_t answer_slot;
-	struct tier_answer answer; /* state NONE unless answer_code is 0 */
+	int look; /* TIER_E_DAMAGED: answers or fences cannot be read, so nothing may be decided */
+	struct tier_handoff_view view;
+	struct tier_handoff_holder holder;
+	enum tier_flight_state answer; /* of whoever has it or had it, else of the destination */
+	char advice[192];
 };
 
-/* TIER_E_NOT_FOUND: no flight in that slot. Otherwise 0, and code tells. */
-int flight_read(struct tier_portal *portal, uint32_t source, uint32_t slot, struct flight *ret);
+/* TIER_E_NOT_FOUND: no flight in that slot. Otherwise 0, and the codes tell. */
+int flight_read(struct portal *portal, struct tier_portal *mapped, uint32_t source, uint32_t slot,
+		struct flight *ret);
+/* As flight_read(); the flight with that UUID, wherever it is. */
+int flight_find(struct portal *portal, struct tier_portal *mapped, const struct tier_uuid *uuid,
+		struct flight *ret);
 bool flight_ended(const struct flight *flight);
-const char *flight_advice(const struct flight *flight);
+/* Over, and nothing of it is left to be done on this host. */
+bool flight_settled(struct manager *manager, const struct portal *portal,
+		    const struct flight *flight);
+bool flight_concerns(const struct portal *portal, const struct flight *flight);
+/* What a beat does about flights: guards their VMs, carries on what nobody carries on. */
+void flights_pass(struct manager *manager, struct portal *portal, struct tier_portal *mapped);
+/* Only the former, when this host is fenced and may do nothing else. */
+void flights_guard(struct manager *manager, struct portal *portal, struct tier_portal *mapped);
 void flights_announce(struct manager *manager);
 size_t flights_active(struct manager *manager);
 int flights_to_json(struct manager *manager, sd_json_variant **ret);
 int offers_to_json(struct manager *manager, sd_json_variant **ret);
 
-/* sessions.c, session-end.c */
+/* sessions.c, session-begin.c, session-end.c */
 struct session_request {
 	const char *vm;
 	const char *destination;
@@ -170,19 +265,35 @@ void sessions_disconnected(struct manager *manager, sd_varlink *link);
 struct session *sessions_find(struct manager *manager, const struct tier_uuid *flight);
 bool sessions_use_slot(struct manager *manager, const struct portal *portal, bool source,
 		       uint32_t slot);
+/* Forgets those of connections and flights that have both ended. */
+void sessions_prune(struct manager *manager, struct portal *portal, struct tier_portal *mapped);
+/* Does a process on this host carry it out, as far as its connection tells? */
+bool sessions_held(struct manager *manager, const struct tier_uuid *flight);
+struct session *session_add(struct manager *manager, sd_varlink *link, const struct portal *portal,
+			    bool source, const struct tier_uuid *flight, uint32_t slot,
+			    const char *vm);
 void session_drop(struct manager *manager, struct session *session);
 void sessions_free(struct manager *manager);
-
-/* extents.c: a flight's claims on this host's home extents */
-int extents_release(struct manager *manager, struct portal *portal, struct tier_portal *mapped,
-		    const struct tier_uuid *flight, uint32_t *ret_count,
+/* What BeginFlight and AcceptFlight have in common. */
+int session_check_path(const struct portal *portal, struct tier_problem *problem);
+int session_refuse_second(struct manager *manager, const char *vm, struct tier_problem *problem);
+int session_grant_to_json(const struct portal *portal, uint32_t peer, uint32_t slot,
+			  uint64_t generation, const struct tier_uuid *flight,
+			  sd_json_variant **ret);
+/* Stores ABORTED in an offer that is REQUESTED: nothing has been opened or moved for it. */
+int session_abandon(struct portal *portal, struct tier_portal *mapped, uint32_t slot,
+		    const struct tier_offer *offer, const char *reason,
 		    struct tier_problem *problem);
-bool extents_claimed(struct portal *portal, struct tier_portal *mapped,
-		     const struct tier_uuid *flight);
-void extents_finish_scrubs(struct manager *manager, struct portal *portal,
-			   struct tier_portal *mapped);
-void extents_count(struct portal *portal, struct tier_portal *mapped,
-		   uint32_t counts[static TIER_EXTENT_RETIRED + 1]);
+
+/* recovery.c: flights that nobody carries out any more */
+void recovery_look(struct manager *manager, struct portal *portal, struct tier_portal *mapped,
+		   const struct flight *flight);
+/* Somebody has ended what was left of it here. */
+void recovery_done(struct manager *manager, const struct tier_uuid *flight);
+bool recovery_is_done(struct manager *manager, const struct tier_uuid *flight);
+/* What was tried in vain is tried again. */
+void recovery_forget(struct manager *manager);
+void recoveries_free(struct manager *manager);
 
 /* monitor.c */
 int monitor_start(struct manager *manager);

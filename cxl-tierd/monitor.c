@@ -60,7 +60,7 @@ int monitor_start(struct manager *manager)
 	static const char *const subsystems[] = {"cxl", "dax", "memory"};
 	int r;
 
-	if (manager->options.sysroot)
+	if (manager->options.sysroot || manager->options.files_only)
 		return 0;
 	r = sd_device_monitor_new(&manager->monitor);
 	/* Not fatal: full, so that a burst is not lost, needs privilege. */

@@ -54,13 +54,37 @@ int portals_find(struct manager *manager, const char *key, struct portal **ret,
 	return 0;
 }
 
+/* What was known of another portal, or as another host, is not known of this one. */
+static void forget_part(struct portal *portal)
+{
+	free(portal->scrubs);
+	portal->scrubs = NULL;
+	portal->scrub_count = 0;
+	portal->record = (struct tier_host_record){};
+	portal->hosts = (struct tier_handoff_view){};
+	portal->usurped = portal->idle = portal->requested = false;
+	portal->absent[0] = portal->fenced[0] = portal->scrub_failed[0] = '\0';
+	memset(portal->watches, 0, sizeof(portal->watches));
+}
+
+static struct portal *portal_free(struct portal *portal)
+{
+	forget_part(portal);
+	free(portal);
+	return NULL;
+}
+
 static void take_super(struct portal *portal, const struct tier_super *super)
 {
+	uint32_t slot = tier_super_host(super, portal->host);
+
+	if (!uuid_equal(&portal->super.uuid, &super->uuid) || portal->slot != slot)
+		forget_part(portal);
 	portal->super = *super;
 	printable(portal->super.name);
 	for (uint32_t i = 0; i < super->host_count; i++)
 		printable(portal->super.hosts[i].name);
-	portal->slot = tier_super_host(super, portal->host);
+	portal->slot = slot;
 }
 
 void portals_note(struct manager *manager, const char *region, const char *host, const char *path,
@@ -92,6 +116,7 @@ void portals_note(struct manager *manager, const char *region, const char *host,
 		take_super(portal, super);
 	} else {
 		portal->problem = *problem;
+		forget_part(portal);
 		portal->slot = TIER_PORTAL_NO_HOST;
 		portal->super = (struct tier_super){};
 	}
@@ -124,7 +149,7 @@ void portals_prune(struct manager *manager)
 		log_decision(LOG_NOTICE, portal_name(portal), "portal-gone",
 			     "the portal on %s has gone", portal->path);
 		*p = portal->next;
-		free(portal);
+		portal_free(portal);
 	}
 }
 
@@ -134,7 +159,7 @@ void portals_free(struct manager *manager)
 		struct portal *portal = manager->portals;
 
 		manager->portals = portal->next;
-		free(portal);
+		portal_free(portal);
 	}
 }
 
@@ -205,20 +230,52 @@ static const char *state_name(const struct portal *portal)
 	}
 }
 
-static int hosts_to_json(const struct tier_super *super, sd_json_variant **ret)
+/* What this host has seen at its beats; where it takes no part, what the records say now. */
+static struct host_watch watch_of(const struct portal *portal, struct tier_portal *mapped,
+				  uint32_t host)
 {
+	struct host_watch watch = portal->watches[host];
+	struct tier_host_record record = portal->record;
+
+	if (host == portal->slot ? record.stamp.incarnation != 0
+				 : portal->record.stamp.incarnation == 0 &&
+					   tier_portal_read_host(mapped, host, &record) == 0)
+		watch = (struct host_watch){.incarnation = record.stamp.incarnation,
+					    .beats = record.stamp.generation,
+					    .beat_usec = record.beat_usec};
+	return watch;
+}
+
+static int hosts_to_json(struct manager *manager, const struct portal *portal,
+			 struct tier_portal *mapped, sd_json_variant **ret)
+{
+	const struct tier_super *super = &portal->super;
 	int r = 0;
 
-	for (uint32_t i = 0; r >= 0 && i < super->host_count; i++)
+	for (uint32_t i = 0; r >= 0 && i < super->host_count; i++) {
+		const struct tier_handoff_fence *fence = &portal->hosts.fences[i];
+		struct host_watch watch = watch_of(portal, mapped, i);
+		bool booted = watch.incarnation != 0;
+
 		r = sd_json_variant_append_arraybo(
 			ret, SD_JSON_BUILD_PAIR_UNSIGNED("slot", i),
 			SD_JSON_BUILD_PAIR_STRING("name", super->hosts[i].name),
 			SD_JSON_BUILD_PAIR_UNSIGNED("firstExtent", super->hosts[i].first_extent),
-			SD_JSON_BUILD_PAIR_UNSIGNED("extents", super->hosts[i].extent_count));
+			SD_JSON_BUILD_PAIR_UNSIGNED("extents", super->hosts[i].extent_count),
+			SD_JSON_BUILD_PAIR_UNSIGNED("incarnation", watch.incarnation),
+			SD_JSON_BUILD_PAIR_UNSIGNED("beats", watch.beats),
+			SD_JSON_BUILD_PAIR_UNSIGNED("lastBeatUsec", watch.beat_usec),
+			SD_JSON_BUILD_PAIR_BOOLEAN("overdue", beat_overdue(manager, portal, i)),
+			SD_JSON_BUILD_PAIR_BOOLEAN("fenced",
+						   booted && fence->fenced >= watch.incarnation),
+			SD_JSON_BUILD_PAIR_BOOLEAN("fencing",
+						   booted && fence->intended >= watch.incarnation &&
+							   fence->fenced < watch.incarnation));
+	}
 	return r;
 }
 
-static int portal_to_json(struct portal *portal, sd_json_variant **array)
+static int portal_to_json(struct manager *manager, struct portal *portal, sd_json_variant **array)
 {
 	_cleanup_(sd_json_variant_unrefp) sd_json_variant *object = NULL, *hosts = NULL;
 	_cleanup_(tier_portal_closep) struct tier_portal *mapped = NULL;
@@ -240,7 +297,7 @@ static int portal_to_json(struct portal *portal, sd_json_variant **array)
 	if (r >= 0 && mapped) {
 		health = tier_portal_super_health(mapped);
 		tier_uuid_format(&super->uuid, uuid);
-		r = hosts_to_json(super, &hosts);
+		r = hosts_to_json(manager, portal, mapped, &hosts);
 		if (r >= 0)
 			r = sd_json_variant_merge_objectbo(
 				&object, SD_JSON_BUILD_PAIR_STRING("name", super->name),
@@ -254,9 +311,11 @@ static int portal_to_json(struct portal *portal, sd_json_variant **array)
 				SD_JSON_BUILD_PAIR_UNSIGNED("damagedCopies", health),
 				SD_JSON_BUILD_PAIR_VARIANT("hosts", hosts));
 		if (r >= 0 && portal->slot != TIER_PORTAL_NO_HOST) {
-			extents_count(portal, mapped, counts);
+			homes_count(portal, mapped, counts);
 			r = sd_json_variant_merge_objectbo(
 				&object, SD_JSON_BUILD_PAIR_UNSIGNED("slot", portal->slot),
+				SD_JSON_BUILD_PAIR_UNSIGNED("incarnation",
+							    portal->record.stamp.incarnation),
 				SD_JSON_BUILD_PAIR_UNSIGNED("freeExtents",
 							    counts[TIER_EXTENT_FREE]),
 				SD_JSON_BUILD_PAIR_UNSIGNED("claimedExtents",
@@ -267,6 +326,11 @@ static int portal_to_json(struct portal *portal, sd_json_variant **array)
 	}
 	if (r >= 0)
 		r = sd_json_variant_set_field_string(&object, "state", state);
+	if (!problem.text[0] && portal->fenced[0])
+		snprintf(problem.text, sizeof(problem.text), "this boot of this host was %s",
+			 portal->fenced);
+	else if (!problem.text[0])
+		COPY(problem.text, portal->absent);
 	if (r >= 0 && problem.text[0])
 		r = sd_json_variant_set_field_string(&object, "problem", problem.text);
 	if (r >= 0)
@@ -281,7 +345,7 @@ int portals_to_json(struct manager *manager, sd_json_variant **ret)
 
 	r = sd_json_variant_new_array(&array, NULL, 0);
 	for (struct portal *portal = manager->portals; r >= 0 && portal; portal = portal->next)
-		r = portal_to_json(portal, &array);
+		r = portal_to_json(manager, portal, &array);
 	if (r < 0)
 		return r;
 	*ret = array;

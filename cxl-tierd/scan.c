@@ -315,7 +315,7 @@ static void warn_auto_online(struct manager *manager, const struct tier_topology
 	manager->warned_auto_online = bad;
 }
 
-int manager_scan(struct manager *manager, bool everything, struct tier_problem *problem)
+static int scan_regions(struct manager *manager, bool everything, struct tier_problem *problem)
 {
 	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
 	int r;
@@ -329,9 +329,23 @@ int manager_scan(struct manager *manager, bool everything, struct tier_problem *
 		manager_alive(manager);
 		scan_region(manager, topology, &topology->regions[i], everything);
 	}
+	return 0;
+}
+
+int manager_scan(struct manager *manager, bool everything, struct tier_problem *problem)
+{
+	int r = 0;
+
+	if (manager->options.files_only)
+		manager->scan++;
+	else
+		r = scan_regions(manager, everything, problem);
+	if (r != 0)
+		return r;
 	portals_note_files(manager);
 	portals_prune(manager);
 	prune_regions(manager);
+	beat_new_portals(manager);
 	flights_announce(manager);
 	return 0;
 }

@@ -3,69 +3,48 @@
 
 /* How a session ends: by EndFlight, by its connection, or by root when nobody holds it. */
 
-/* One portal's view of a flight that this host is a side of. */
-struct ending {
-	bool source; /* this host is, or was to become, the source */
-	bool destination;
-	bool unreadable; /* a damaged record of this host may be the flight's */
-	bool offered;	 /* @flight is set */
-	struct flight flight;
-};
-
-static void look(struct portal *portal, struct tier_portal *mapped, const struct tier_uuid *uuid,
-		 struct ending *ret)
-{
-	*ret = (struct ending){};
-	for (uint32_t source = 0; source < portal->super.host_count; source++)
-		for (uint32_t slot = 0; slot < TIER_PORTAL_FLIGHTS; slot++) {
-			struct flight flight;
-
-			if (flight_read(mapped, source, slot, &flight) != 0)
-				continue;
-			if (flight.code != 0) {
-				ret->unreadable |= source == portal->slot;
-				continue;
-			}
-			if (!uuid_equal(&flight.offer.flight, uuid))
-				continue;
-			ret->offered = true;
-			ret->flight = flight;
-			ret->source = source == portal->slot;
-			ret->destination = flight.offer.destination == portal->slot;
-			return;
-		}
-	ret->source = extents_claimed(portal, mapped, uuid);
-}
-
-/* May it end now? The source's extents hold the VM from OFFERED until the offer has ended. */
-static int check(const struct ending *ending, bool source, const char *uuid,
+/* Is it this side's turn no more? The source's records say when its extents hold the VM no more. */
+static int check(const struct flight *flight, bool source, const char *uuid,
 		 struct tier_problem *problem)
 {
-	const struct flight *flight = &ending->flight;
+	const struct tier_handoff_view *view = &flight->view;
+	enum tier_flight_state own = view->answers[view->self].state;
 
-	if (!ending->offered && source && ending->unreadable)
-		return tier_problem_set(problem, TIER_E_DAMAGED, uuid, "tierctl portal check",
-					"a flight record of this host is damaged and may be this "
-					"flight's; its extents are kept");
-	if (!ending->offered || flight_ended(flight))
+	if (flight_ended(flight))
 		return 0;
-	if (!source && (flight->answer.state == TIER_FLIGHT_DONE ||
-			flight->answer.state == TIER_FLIGHT_REFUSED || flight->answer_code != 0))
+	if (!source && flight->look == 0 &&
+	    (own == TIER_FLIGHT_DONE || own == TIER_FLIGHT_REFUSED || own == TIER_FLIGHT_NONE))
 		return 0;
-	return tier_problem_set(problem, TIER_E_BUSY, uuid, flight_advice(flight),
-				"the flight of VM %s is still under way (%s/%s)", flight->offer.vm,
-				tier_flight_state_name(flight->offer.state),
-				tier_flight_state_name(flight->answer.state));
+	return tier_problem_set(problem, TIER_E_BUSY, uuid, flight->advice,
+				"the flight of VM %s is still under way (%s/%s)", view->offer.vm,
+				tier_flight_state_name(view->offer.state),
+				tier_flight_state_name(flight->answer));
+}
+
+/* Never offered: the request is withdrawn. @mine: the caller is the one whom it was granted. */
+static int abandon(struct manager *manager, struct portal *portal, struct tier_portal *mapped,
+		   const struct flight *flight, bool mine, struct tier_problem *problem)
+{
+	const struct tier_offer *offer = &flight->view.offer;
+	int lock = -1, r = 0;
+
+	if (!mine)
+		r = tier_machine_lock(manager->config, offer->vm, &lock, problem);
+	if (r == 0 || r == TIER_E_NOT_FOUND)
+		r = session_abandon(portal, mapped, flight->slot, offer,
+				    "ended before it was offered", problem);
+	if (lock >= 0)
+		close(lock);
+	return r;
 }
 
 /* Ends it in one portal. TIER_E_NOT_FOUND: the flight is not one of this portal's. */
 static int end_in(struct manager *manager, struct portal *portal, const struct session *session,
-		  const struct tier_uuid *flight, struct tier_problem *problem)
+		  const struct tier_uuid *uuid, struct tier_problem *problem)
 {
 	_cleanup_(tier_portal_closep) struct tier_portal *mapped = NULL;
-	struct ending ending;
-	uint32_t released = 0;
-	char uuid[37];
+	struct flight flight;
+	char text[37];
 	bool source;
 	int r;
 
@@ -74,20 +53,25 @@ static int end_in(struct manager *manager, struct portal *portal, const struct s
 	r = portal_open(portal, TIER_PORTAL_WRITE, &mapped, problem);
 	if (r != 0)
 		return r;
-	tier_uuid_format(flight, uuid);
-	look(portal, mapped, flight, &ending);
-	if (!session && !ending.source && !ending.destination)
-		return TIER_E_NOT_FOUND;
-	source = session ? session->source : ending.source;
-	r = check(&ending, source, uuid, problem);
-	if (r != 0 || !source)
-		return r;
-	r = extents_release(manager, portal, mapped, flight, &released, problem);
+	r = flight_find(portal, mapped, uuid, &flight);
+	if (r != 0 || !flight_concerns(portal, &flight))
+		return session ? 0 : TIER_E_NOT_FOUND;
+	r = portal_may_act(manager, portal, problem);
 	if (r != 0)
 		return r;
-	log_decision(LOG_NOTICE, portal_name(portal), "flight-ended",
-		     "flight %s has ended; %" PRIu32 " extents scrubbed and free again", uuid,
-		     released);
+	tier_uuid_format(uuid, text);
+	source = flight.source == portal->slot;
+	if (source && flight.view.offer.state == TIER_FLIGHT_REQUESTED)
+		r = abandon(manager, portal, mapped, &flight, session != NULL, problem);
+	else
+		r = check(&flight, source, text, problem);
+	if (r != 0)
+		return r;
+	if (!source)
+		recovery_done(manager, uuid);
+	homes_pass(manager, portal, mapped);
+	log_decision(LOG_NOTICE, portal_name(portal), "flight-ended", "flight %s has ended here",
+		     text);
 	return 0;
 }
 
@@ -111,20 +95,22 @@ int session_end(struct manager *manager, sd_varlink *link, const struct tier_uui
 		struct tier_problem *problem)
 {
 	struct session *session = sessions_find(manager, flight);
-	int r = TIER_E_NOT_FOUND;
 	char uuid[37];
+	int r;
 
 	tier_uuid_format(flight, uuid);
 	if (session && session->link && session->link != link)
 		return tier_problem_set(problem, TIER_E_BUSY, uuid, "end that process first",
-					"another process carries this "
-					"flight out");
-	if (session)
+					"another process carries this flight out");
+	if (session && session->link)
 		return end_session(manager, session, problem);
 	for (struct portal *portal = manager->portals; portal; portal = portal->next) {
 		r = end_in(manager, portal, NULL, flight, problem);
-		if (r != TIER_E_NOT_FOUND)
-			return r;
+		if (r == TIER_E_NOT_FOUND)
+			continue;
+		if (r == 0 && session)
+			session_drop(manager, session);
+		return r;
 	}
 	return tier_problem_set(problem, TIER_E_NOT_FOUND, uuid, "tierctl flights",
 				"no portal of this host has such a flight");
@@ -134,6 +120,7 @@ void sessions_disconnected(struct manager *manager, sd_varlink *link)
 {
 	struct session *next;
 
+	homes_disconnected(manager, link);
 	for (struct session *session = manager->sessions; session; session = next) {
 		struct tier_problem problem = {};
 
@@ -146,5 +133,21 @@ void sessions_disconnected(struct manager *manager, sd_varlink *link)
 		log_decision(LOG_WARNING, problem.object, "flight-orphaned",
 			     "the tool that carried this flight out has gone; %s%s%s", problem.text,
 			     problem.next[0] ? "; " : "", problem.next);
+	}
+}
+
+void sessions_prune(struct manager *manager, struct portal *portal, struct tier_portal *mapped)
+{
+	struct session *next;
+
+	for (struct session *session = manager->sessions; session; session = next) {
+		struct flight flight;
+
+		next = session->next;
+		if (session->link || !uuid_equal(&session->portal, &portal->super.uuid))
+			continue;
+		if (flight_find(portal, mapped, &session->flight, &flight) != 0 ||
+		    flight_settled(manager, portal, &flight))
+			session_drop(manager, session);
 	}
 }

@@ -44,6 +44,9 @@ static inline bool streq(const char *a, const char *b)
 /* Copies into a field of fixed size, always terminated, cut if need be. */
 #define COPY(field, from) snprintf((field), sizeof(field), "%s", (from))
 
+/* The same; false if it had to be cut. */
+#define COPY_WHOLE(field, from) ((size_t)COPY(field, from) < sizeof(field))
+
 static inline bool uuid_equal(const struct tier_uuid *a, const struct tier_uuid *b)
 {
 	return memcmp(a, b, sizeof(*a)) == 0;

@@ -127,5 +127,6 @@ int varlink_on_end(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
 		return sd_varlink_error_invalid_parameter_name(link, "flight");
 	r = session_end(userdata, link, &flight, &problem);
 	manager_status(userdata);
-	return r != 0 ? varlink_refuse(link, &problem) : sd_varlink_reply(link, NULL);
+	return r != 0 ? varlink_refuse(link, &problem)
+		      : homes_reply_when_zeroed(userdata, link, &flight);
 }

@@ -68,7 +68,6 @@ static int on_info(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
 	return sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_STRING("version", TIER_VERSION),
 				  SD_JSON_BUILD_PAIR_INTEGER("pid", getpid()),
 				  SD_JSON_BUILD_PAIR_STRING("hostname", manager->hostname),
-				  SD_JSON_BUILD_PAIR_UNSIGNED("incarnation", manager->incarnation),
 				  SD_JSON_BUILD_PAIR_BOOLEAN("dryRun", manager_dry_run(manager)),
 				  SD_JSON_BUILD_PAIR_CONDITION(config != NULL, "configFile",
 							       SD_JSON_BUILD_STRING(config)));

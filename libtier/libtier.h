@@ -10,6 +10,7 @@
 #include "tier-mover.h"
 #include "tier-config.h"
 #include "tier-portal.h"
+#include "tier-handoff.h"
 #include "tier-machine.h"
 #include "tier-flight.h"
 

@@ -9,52 +9,10 @@
 
 #include "tier-config.h"
 #include "tier-error.h"
+#include "tier-handoff.h"
 #include "tier-machine.h"
 #include "tier-mover.h"
 #include "tier-portal.h"
-
-/* ---- the protocol: pure --------------------------------------------------------------------- */
-
-/* What a side should do now. */
-enum tier_handoff_action {
-	TIER_HANDOFF_WAIT,    /* for the other side */
-	TIER_HANDOFF_MOVE,    /* source: READY seen; move pages, then publish */
-	TIER_HANDOFF_COMMIT,  /* source: ACCEPTED seen; check the placement, then store COMMITTED */
-	TIER_HANDOFF_RELEASE, /* source: DONE seen; end the process, give everything back */
-	TIER_HANDOFF_ABORT,   /* source: store ABORTED, resume, take the pages back */
-	TIER_HANDOFF_RESUME,  /* source: refused after COMMITTED: resume, take the pages back */
-	TIER_HANDOFF_HOLD,    /* source: COMMITTED and no answer: keep everything, run nothing */
-	TIER_HANDOFF_FETCH,  /* destination: PUBLISHED seen; verify, fill the RAM, load the state */
-	TIER_HANDOFF_RUN,    /* destination: COMMITTED seen; store RUNNING, then resume */
-	TIER_HANDOFF_DROP,   /* destination: ABORTED seen; end the waiting machine */
-	TIER_HANDOFF_REFUSE, /* destination: store REFUSED, end the waiting machine */
-	TIER_HANDOFF_FOREIGN, /* the record is not of this flight: touch nothing */
-};
-
-/* What one side knows when it asks what to do. */
-struct tier_handoff_view {
-	const struct tier_offer *offer;	  /* as last read or written */
-	const struct tier_answer *answer; /* NULL: never written */
-	bool cancelled;			  /* the operator asked to stop */
-	bool expired;			  /* this step's deadline has passed */
-	bool vm_gone;			  /* the local process has ended */
-};
-
-/** tier_handoff_source() - pure; called whenever the answer, a deadline or the VM has changed */
-enum tier_handoff_action tier_handoff_source(const struct tier_handoff_view *view);
-
-/** tier_handoff_destination() - pure */
-enum tier_handoff_action tier_handoff_destination(const struct tier_handoff_view *view);
-
-/** tier_handoff_source_may_run() - may the source (re)start the VM in this state? */
-bool tier_handoff_source_may_run(const struct tier_offer *offer, const struct tier_answer *answer);
-
-/** tier_handoff_destination_may_run() - may the destination start it? */
-bool tier_handoff_destination_may_run(const struct tier_offer *offer,
-				      const struct tier_answer *answer);
-
-/** tier_handoff_advice() - who may do what next, in one line for a person; a constant string */
-const char *tier_handoff_advice(enum tier_flight_state offer, enum tier_flight_state answer);
 
 /* ---- extents on this host: effects ----------------------------------------------------------- */
 
@@ -112,24 +70,80 @@ int tier_extents_scrub(const char *region, const struct tier_super *super,
 		       struct tier_problem *problem);
 
 /**
- * tier_portal_claim() - claim free home extents for a flight
- * @host: this host's slot
- * @needed: extents
+ * tier_portal_granted() - the extents that their homes have claimed for a flight
+ * @ranges: sorted; extents that do not fit into them are not counted
+ * @ret_extents: in @ranges
  *
- * Extents in state SCRUB are not free. Records are written and flushed one by one; on failure those
- * already claimed are freed again.
- *
- * Return: 0; TIER_E_NO_SPACE with the numbers in @problem.
+ * Return: 0; -EINVAL.
  */
-int tier_portal_claim(struct tier_portal *portal, uint32_t host, uint64_t incarnation,
-		      const struct tier_uuid *flight, uint32_t needed,
-		      struct tier_extent_range ranges[static TIER_PORTAL_FLIGHT_RANGES],
-		      uint32_t *ret_range_count, struct tier_problem *problem);
+int tier_portal_granted(struct tier_portal *portal, const struct tier_uuid *flight,
+			struct tier_extent_range ranges[static TIER_PORTAL_FLIGHT_RANGES],
+			uint32_t *ret_range_count, uint32_t *ret_extents);
 
-/** tier_portal_set_extents() - write the state of every extent of @ranges that @flight claims */
-int tier_portal_set_extents(struct tier_portal *portal, uint64_t incarnation,
-			    const struct tier_uuid *flight, const struct tier_extent_range *ranges,
-			    uint32_t range_count, enum tier_extent_state state);
+/* ---- this host in a portal: effects ---------------------------------------------------------- */
+
+/**
+ * tier_portal_arrive() - which boot of this host it is, by the portal's count
+ * @host: this host's slot
+ * @boot: the kernel's boot id
+ * @ret: for tier_portal_beat(), its incarnation for every other record; nothing has been written
+ *
+ * The incarnation of this host's record if that was written in the same boot; else one more than it,
+ * and than any boot that a fence is about.
+ *
+ * Return: 0; TIER_E_DAMAGED: cannot be told, so this host must write nothing; -EINVAL.
+ */
+int tier_portal_arrive(struct tier_portal *portal, uint32_t host, const struct tier_uuid *boot,
+		       struct tier_host_record *ret, struct tier_problem *problem);
+
+/**
+ * tier_portal_beat() - write this host's record again
+ * @record: as it was last written; its generation and time are advanced
+ *
+ * Return: 0; TIER_E_STALE: a machine of another boot id writes as this host, and nothing is written;
+ * negative errno.
+ */
+int tier_portal_beat(struct tier_portal *portal, uint32_t host, struct tier_host_record *record,
+		     struct tier_problem *problem);
+
+/* What a home host has to do with one of its extents. */
+struct tier_home_task {
+	uint32_t extent;
+	enum tier_handoff_action action; /* GRANT, RECLAIM or SCRUB */
+	uint32_t owner;			 /* whose flight it is for, or was */
+	uint64_t owner_incarnation;
+	struct tier_uuid flight;
+};
+
+/**
+ * tier_portal_home_look() - what is to be done with this host's home extents
+ * @view: fences and incarnations: tier_portal_look_hosts()
+ * @granting: the other hosts that grant extents, one bit each. A flight gets its source's first,
+ *	then those of the hosts after it; this host gives what is wanted beyond theirs.
+ * @ret_tasks: new array; free()
+ * @ret_idle: no flight has an extent of this host; until an offer is REQUESTED, another look finds
+ *	nothing to do. May be NULL
+ *
+ * Return: 0; -ENOMEM, -EINVAL.
+ */
+int tier_portal_home_look(struct tier_portal *portal, uint32_t host,
+			  const struct tier_handoff_view *view, uint32_t granting,
+			  struct tier_home_task **ret_tasks, size_t *ret_count, bool *ret_idle);
+
+/* Zeroes an extent; 0, or why not. */
+typedef int (*tier_home_zero)(void *userdata, uint32_t extent, struct tier_problem *problem);
+
+/**
+ * tier_portal_home_perform() - the steps of one task, by the plan of its action
+ * @incarnation: of this host, the extent's home
+ * @zero: NULL: only the steps before zeroing; the extent stays to be scrubbed
+ *
+ * Return: 0; TIER_E_STALE: the extent is not any more what the task was made for; what @zero
+ * returned; negative errno.
+ */
+int tier_portal_home_perform(struct tier_portal *portal, uint64_t incarnation,
+			     const struct tier_home_task *task, tier_home_zero zero, void *userdata,
+			     struct tier_problem *problem);
 
 /* ---- flights: effects ------------------------------------------------------------------------ */
 
@@ -148,10 +162,14 @@ enum tier_flight_stage {
 	TIER_STAGE_ABORTED,
 };
 
-/* How a flight tells what it does. Every member may be NULL. */
+/*
+ * How a flight tells what it does. Every member may be NULL. @step is called before and after each
+ * step of a plan, with the last record that this side has stored and flushed ("" if none).
+ */
 struct tier_flight_observer {
 	void *userdata;
 	void (*stage)(void *userdata, enum tier_flight_stage stage);
+	void (*step)(void *userdata, enum tier_handoff_step step, bool done, const char *record);
 	void (*progress)(void *userdata, enum tier_flight_stage stage, uint64_t done,
 			 uint64_t total);
 	bool (*cancelled)(void *userdata);
@@ -179,30 +197,29 @@ struct tier_flight_report {
 	int node;		 /* source: the portal's node; destination: where the RAM is */
 };
 
-/* What the daemon has granted to one flight. */
+/* Where a flight is, and as whom it is carried out: what cxl-tierd hands out. */
 struct tier_flight_grant {
 	char portal_path[64]; /* control area */
-	char region[32];
-	uint32_t host;	    /* own slot */
-	uint32_t peer;	    /* the other host's slot */
-	uint32_t slot;	    /* own flight slot */
-	uint32_t peer_slot; /* destination: the flight slot of the source */
-	uint64_t incarnation;
-	uint64_t generation;
+	char region[32];      /* that carries the portal */
+	uint32_t host;	      /* own slot */
+	uint32_t source;      /* the source's slot, and */
+	uint32_t source_slot; /* its flight slot: the offer's place */
+	uint32_t answer_slot; /* taker: where its answer goes */
+	uint64_t incarnation; /* own, in this portal */
 	struct tier_uuid flight;
-	struct tier_extent_range ranges[TIER_PORTAL_FLIGHT_RANGES];
-	uint32_t range_count;
 };
 
 /**
  * struct tier_flight_options - deadlines and choices
- * @ready_usec: how long the source waits for READY
- * @step_usec: how long either side waits for the other in every later step before COMMITTED
- * @hold_usec: how long the source waits for RUNNING after COMMITTED before it returns; the VM
- *	       stays stopped and belongs to the destination
+ * @grant_usec: how long the source waits for other homes' extents
+ * @ready_usec: how long either side waits between OFFERED and PUBLISHED
+ * @step_usec: how long either side waits for the other from PUBLISHED on, before COMMITTED
+ * @hold_usec: how long the source waits for DONE after COMMITTED before it returns; the VM stays
+ *	       stopped and belongs to the destination
  * @rate_bytes_per_sec: limit of the move while the VM runs; 0: none
  */
 struct tier_flight_options {
+	uint64_t grant_usec;
 	uint64_t ready_usec;
 	uint64_t step_usec;
 	uint64_t hold_usec;
@@ -210,14 +227,14 @@ struct tier_flight_options {
 };
 
 /**
- * tier_flight_send() - the source's side, from OFFERED to the end
+ * tier_flight_send() - the source's side, from REQUESTED to the end
  * @config: where the machine's lock is; no other process may start, send or settle it meanwhile
  * @machine: attached and inspected
- * @grant: from the daemon: slot and claimed extents
+ * @grant: from the daemon, which has stored REQUESTED
  *
  * On every failure before COMMITTED the VM runs on here, its pages are back in DRAM, the extents
- * are closed and ABORTED is written. After COMMITTED the VM is never resumed here unless the
- * destination has written REFUSED.
+ * are closed and ABORTED is stored. After COMMITTED the VM is never resumed here unless the
+ * destination has stored REFUSED or has been fenced.
  *
  * Return: 0: DONE, the VM runs there; TIER_E_PEER, TIER_E_TIMEOUT, TIER_E_CANCELLED, TIER_E_STALE,
  * TIER_E_REFUSED: it runs here; TIER_E_BUSY: it does not run here: COMMITTED but no answer yet, so
@@ -231,39 +248,37 @@ int tier_flight_send(const struct tier_config *config, struct tier_machine *mach
 		     struct tier_problem *problem);
 
 /**
- * tier_flight_receive() - the destination's side, for one offer
+ * tier_flight_receive() - the destination's side of one offer
  * @config: only its machines are started
- * @grant: from the daemon: own slot and the source's ranges, copied from @offer
- * @offer: the offer being answered
+ * @grant: from the daemon
  *
- * Return: 0: the VM runs here; TIER_E_PEER: the source aborted; TIER_E_REFUSED, TIER_E_DAMAGED,
- * TIER_E_TIMEOUT, TIER_E_CANCELLED, negative errno: REFUSED was written and nothing runs here;
- * TIER_E_BUSY: COMMITTED but it could not be resumed; it stays whole in the portal.
+ * Return: 0: the VM runs here; TIER_E_PEER: the source took it back; TIER_E_REFUSED,
+ * TIER_E_DAMAGED, TIER_E_TIMEOUT, TIER_E_CANCELLED, negative errno: REFUSED was stored and nothing
+ * runs here; TIER_E_BUSY: it is this host's, but could not be resumed.
  */
 int tier_flight_receive(const struct tier_config *config, const struct tier_flight_grant *grant,
-			const struct tier_offer *offer, const struct tier_flight_options *options,
+			const struct tier_flight_options *options,
 			const struct tier_flight_observer *observer, struct tier_flight_report *ret,
 			struct tier_problem *problem);
 
 /**
- * tier_flight_settle() - end a flight whose tool has died, on its source
- * @config: names the machine, so that it can be resumed or ended
- * @portal_path: control area, @region: the CXL region that carries it
- * @host, @slot, @flight: its place, and that it is still the one meant
- * @ret_state: ABORTED or CLOSED
+ * tier_flight_settle() - carry on a flight that nobody carries out any more
+ * @config: names the machine, so that it can be started, resumed or ended
+ * @grant: answer_slot is not looked at
+ * @discard: give a VM up that only this host could still bring out of the portal
+ * @ret_action: the last thing that was done: TIER_HANDOFF_WITHDRAW (it runs here again),
+ *	RELEASE (it runs there), TAKE and RUN (it was brought out of the portal and runs here),
+ *	FINISH, REFUSE, DROP, ABANDON, or OVER: there was nothing to do
  *
- * As the records say whose the VM is. The source's (before COMMITTED, or REFUSED): it is resumed if
- * it still exists, and ABORTED is written. The destination's, which has said DONE: what is left of
- * it here is ended, and CLOSED is written. Either way the extents are closed. No process may be
- * carrying the flight out.
+ * As the records say whose the VM is, on either side or on an heir. Does not wait for anybody.
  *
- * Return: 0; TIER_E_NOT_FOUND: no flight there; TIER_E_REFUSED: it is not for the source to end,
- * the problem says who may do what; negative errno.
+ * Return: 0; TIER_E_NOT_FOUND: no flight there; TIER_E_REFUSED: it is not for this host to act,
+ * the problem says who may do what; TIER_E_BUSY: somebody carries it out, or a step failed;
+ * negative errno.
  */
-int tier_flight_settle(const struct tier_config *config, const char *portal_path,
-		       const char *region, uint32_t host, uint32_t slot,
-		       const struct tier_uuid *flight, enum tier_flight_state *ret_state,
-		       struct tier_problem *problem);
+int tier_flight_settle(const struct tier_config *config, const struct tier_flight_grant *grant,
+		       bool discard, const struct tier_flight_observer *observer,
+		       enum tier_handoff_action *ret_action, struct tier_problem *problem);
 
 /** tier_flight_report_to_json() - the report as JSON text; free() */
 int tier_flight_report_to_json(const struct tier_flight_report *report, char **ret_json);

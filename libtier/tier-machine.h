@@ -88,4 +88,59 @@ bool tier_machine_alive(struct tier_machine *machine);
  */
 int tier_machine_quit(struct tier_machine *machine, struct tier_problem *problem);
 
+/**
+ * tier_machine_kill() - SIGKILL, and wait until it has ended
+ *
+ * Its QEMU is asked nothing. Return: 0; TIER_E_TIMEOUT: not ended within 2 s; negative errno.
+ */
+int tier_machine_kill(struct tier_machine *machine, struct tier_problem *problem);
+
+/**
+ * tier_machine_kill_by_name() - the same without a connection that QMP must answer
+ *
+ * The process is the one that listens on the machine's socket, whoever it serves.
+ *
+ * Return: also TIER_E_NOT_FOUND: it has no process here, or is not configured.
+ */
+int tier_machine_kill_by_name(const struct tier_config *config, const char *name,
+			      struct tier_problem *problem);
+
+/**
+ * tier_machine_lock() - keep every other process from starting, sending or settling a machine
+ * @ret_fd: close() ends it
+ *
+ * Return: 0; TIER_E_BUSY: another process has it; TIER_E_NOT_FOUND: not configured.
+ */
+int tier_machine_lock(const struct tier_config *config, const char *name, int *ret_fd,
+		      struct tier_problem *problem);
+
+/** tier_machine_busy() - could that lock be had? Returns what tier_machine_lock() would. */
+int tier_machine_busy(const struct tier_config *config, const char *name);
+
+/* ---- the watchdog that ends this host ---------------------------------------------------------- */
+
+struct tier_watchdog;
+
+/**
+ * tier_watchdog_open() - arm a watchdog device
+ * @path: such as /dev/watchdog0
+ * @timeout_sec: what the driver makes of it is tier_watchdog_timeout_sec()
+ * @ret: tier_watchdog_disarm() or tier_watchdog_leave()
+ *
+ * Return: 0; TIER_E_REFUSED: it could not be disarmed again; negative errno, and it is not armed.
+ */
+int tier_watchdog_open(const char *path, unsigned timeout_sec, struct tier_watchdog **ret,
+		       struct tier_problem *problem);
+/** tier_watchdog_timeout_sec() - what the driver has made of it */
+unsigned tier_watchdog_timeout_sec(const struct tier_watchdog *watchdog);
+
+/** tier_watchdog_feed() - the host is reset when this is not called for longer than the timeout */
+int tier_watchdog_feed(struct tier_watchdog *watchdog);
+
+/** tier_watchdog_disarm() - and close it */
+int tier_watchdog_disarm(struct tier_watchdog *watchdog);
+
+/** tier_watchdog_leave() - close it armed: another process opens it in time. Return: NULL. */
+struct tier_watchdog *tier_watchdog_leave(struct tier_watchdog *watchdog);
+
 #endif

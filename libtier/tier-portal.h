@@ -19,8 +19,8 @@
 
 #include "tier-error.h"
 
-#define TIER_PORTAL_MAJOR	   0
-#define TIER_PORTAL_MINOR	   1
+#define TIER_PORTAL_MAJOR	   1
+#define TIER_PORTAL_MINOR	   0
 #define TIER_PORTAL_MAX_HOSTS	   16
 #define TIER_PORTAL_MAX_EXTENTS	   16384
 #define TIER_PORTAL_HOST_EXTENTS   3584 /* per home host: what its area has records for */
@@ -31,7 +31,11 @@
 #define TIER_PORTAL_NO_HOST	   UINT32_MAX
 
 /* Unknown incompatible bits refuse the portal; unknown compatible ones are ignored. */
-#define TIER_PORTAL_INCOMPAT_KNOWN UINT64_C(0)
+#define TIER_PORTAL_INCOMPAT_KEYED UINT64_C(1) /* records and blobs carry a MAC */
+#define TIER_PORTAL_INCOMPAT_KNOWN TIER_PORTAL_INCOMPAT_KEYED
+
+#define TIER_PORTAL_KEY_BYTES 32
+#define TIER_PORTAL_MAC_BYTES 16
 
 struct tier_uuid {
 	uint8_t bytes[16];
@@ -59,25 +63,55 @@ struct tier_super {
 	bool hardware_coherent;	 /* caches need no flushing */
 	uint64_t formatted_usec; /* CLOCK_REALTIME, for people */
 	struct tier_portal_slot hosts[TIER_PORTAL_MAX_HOSTS];
+	/* Not in the portal: the key of a keyed one, as far as this host has it. */
+	bool has_key;
+	uint8_t key[TIER_PORTAL_KEY_BYTES];
 };
 
 /* Who wrote a record, and which writing of it this is. */
 struct tier_stamp {
-	uint64_t incarnation; /* of the writing host: new at each boot, never 0 */
+	uint64_t incarnation; /* of the writing host: one more at each boot, never 0 */
 	uint64_t generation;  /* of the thing described */
-	uint64_t sequence;    /* of the record; the higher of two valid copies counts */
+	uint64_t sequence;    /* of the record; the higher of two good copies counts */
 };
 
 struct tier_host_record {
 	struct tier_stamp stamp; /* generation: heartbeats since boot */
 	char name[TIER_PORTAL_NAME];
-	bool present;	    /* false: the record was never written */
-	uint64_t beat_usec; /* CLOCK_REALTIME of the writer, for people only */
+	struct tier_uuid boot;	/* the kernel's boot id: which boot the incarnation stands for */
+	uint64_t beat_usec;	/* CLOCK_REALTIME of the writer, for people only */
+	uint64_t interval_usec; /* between two beats; the host is overdue after several */
+	uint64_t
+		watchdog_usec; /* a watchdog ends the host this long after its last beat; 0: none */
+};
+
+enum tier_fence_state {
+	TIER_FENCE_NONE,
+	TIER_FENCE_INTENT,    /* about to be fenced: it takes nothing any more */
+	TIER_FENCE_FENCED,    /* it is off, or was since INTENT was stored */
+	TIER_FENCE_RETRACTED, /* it was not */
+};
+
+enum tier_fence_method {
+	TIER_FENCE_METHOD_NONE,
+	TIER_FENCE_METHOD_AGENT,
+	TIER_FENCE_METHOD_CONFIRMED, /* by a person */
+};
+
+/* In the area of the host that fences, one for each other host. */
+struct tier_fence_record {
+	struct tier_stamp stamp; /* generation: fencings of this target by this host */
+	uint32_t host, target;	 /* slots: who fences whom */
+	uint64_t upto;		 /* the target's boots up to and including this incarnation */
+	enum tier_fence_state state;
+	enum tier_fence_method method;
+	uint32_t heir;	    /* who takes what the target alone could take */
+	uint64_t when_usec; /* CLOCK_REALTIME of the writer, for people only */
 };
 
 enum tier_extent_state {
 	TIER_EXTENT_FREE,
-	TIER_EXTENT_CLAIMED, /* by the home host, for a flight */
+	TIER_EXTENT_CLAIMED, /* granted by the home host, for a flight of @owner */
 	TIER_EXTENT_SCRUB,   /* must be zeroed before it is free again */
 	TIER_EXTENT_RETIRED,
 };
@@ -86,18 +120,23 @@ struct tier_extent_record {
 	struct tier_stamp stamp; /* generation: ownership changes */
 	uint32_t extent;
 	enum tier_extent_state state;
+	uint32_t
+		owner; /* slot of the host whose flight it is; 0 unless claimed or to be scrubbed */
+	uint64_t owner_incarnation;
 	struct tier_uuid flight;
 };
 
 enum tier_flight_state {
 	TIER_FLIGHT_NONE,
 	/* written by the source */
+	TIER_FLIGHT_REQUESTED, /* the slot is taken, extents are asked for */
 	TIER_FLIGHT_OFFERED,
 	TIER_FLIGHT_PUBLISHED,
 	TIER_FLIGHT_COMMITTED,
-	TIER_FLIGHT_ABORTED,
-	TIER_FLIGHT_CLOSED, /* the source has taken note of DONE and released everything */
-	/* written by the destination */
+	TIER_FLIGHT_WITHDRAWN, /* the source has taken the VM back */
+	TIER_FLIGHT_ABORTED,   /* it has, and nothing of the flight is left on it */
+	TIER_FLIGHT_CLOSED,    /* the source has taken note of DONE and released everything */
+	/* written by the taker */
 	TIER_FLIGHT_READY,
 	TIER_FLIGHT_ACCEPTED,
 	TIER_FLIGHT_RUNNING,
@@ -113,6 +152,7 @@ struct tier_extent_range {
 struct tier_blob {
 	uint64_t offset, bytes;
 	uint32_t crc32c;
+	uint8_t mac[TIER_PORTAL_MAC_BYTES]; /* zero unless the portal is keyed */
 };
 
 /* The source's half of a flight. */
@@ -120,29 +160,30 @@ struct tier_offer {
 	struct tier_stamp stamp; /* generation: of the flight; the slot counts up, never reused */
 	struct tier_uuid flight;
 	uint32_t source, destination; /* host slots */
-	enum tier_flight_state state; /* NONE, OFFERED, PUBLISHED, COMMITTED, ABORTED, CLOSED */
+	enum tier_flight_state state; /* NONE, REQUESTED ... CLOSED */
 	char vm[64];
 	char machine_type[64]; /* versioned, as QEMU resolves it */
 	char qemu_version[32];
 	uint64_t ram_bytes;
 	uint32_t page_bytes;
-	uint64_t destination_incarnation; /* from READY on: whom PUBLISHED and COMMITTED address */
-	struct tier_extent_range ranges[TIER_PORTAL_FLIGHT_RANGES];
+	uint32_t wanted_extents;     /* how many it asks for; from REQUESTED on */
+	uint64_t source_incarnation; /* the boot in which the VM ran: it stays with the flight */
+	uint64_t destination_incarnation; /* from PUBLISHED on: whom it addresses */
+	struct tier_extent_range ranges[TIER_PORTAL_FLIGHT_RANGES]; /* from OFFERED on */
 	uint32_t range_count;
 	struct tier_blob manifest;   /* from PUBLISHED on */
 	struct tier_blob state_blob; /* the device state */
 	uint64_t offered_usec;
-	char reason[160]; /* of ABORTED */
+	char reason[160]; /* of WITHDRAWN and ABORTED */
 };
 
-/* The destination's half. */
+/* The taker's half: the destination's, or an heir's. */
 struct tier_answer {
 	struct tier_stamp stamp; /* generation: the offer's */
 	struct tier_uuid flight;
-	uint32_t source;      /* host slot of the source */
-	uint32_t source_slot; /* its flight slot */
-	uint64_t source_incarnation;
-	enum tier_flight_state state; /* NONE, READY, ACCEPTED, RUNNING, DONE, REFUSED */
+	uint32_t source;	      /* host slot of the source */
+	uint32_t source_slot;	      /* its flight slot */
+	enum tier_flight_state state; /* NONE, READY ... REFUSED */
 	char qemu_version[32];
 	char reason[160]; /* of REFUSED */
 };
@@ -174,6 +215,19 @@ struct tier_manifest {
  * @seed: 0, or the result for the bytes before
  */
 uint32_t tier_crc32c(uint32_t seed, const void *data, size_t bytes);
+
+/**
+ * tier_portal_key_derive() - the key of one portal from the secret that its hosts share
+ * @secret, @bytes: contents of the key file, at least 32 random bytes
+ *
+ * HMAC-SHA256 of a constant and @portal's UUID, so that no portal's records fit another's.
+ */
+void tier_portal_key_derive(const struct tier_uuid *portal, const void *secret, size_t bytes,
+			    uint8_t ret[static TIER_PORTAL_KEY_BYTES]);
+
+/** tier_blob_mac() - MAC of a manifest or device state of @flight; zero if @super is not keyed */
+void tier_blob_mac(const struct tier_super *super, const struct tier_uuid *flight, const void *data,
+		   size_t bytes, uint8_t ret[static TIER_PORTAL_MAC_BYTES]);
 
 /**
  * tier_super_plan() - lay a portal out
@@ -212,7 +266,10 @@ enum tier_record_kind {
 	TIER_RECORD_EXTENT,
 	TIER_RECORD_OFFER,
 	TIER_RECORD_ANSWER,
+	TIER_RECORD_FENCE,
 };
+
+#define TIER_RECORD_MAX_BYTES 1024 /* of one copy, whatever its kind */
 
 /** tier_record_bytes() - size of one copy */
 size_t tier_record_bytes(enum tier_record_kind kind);
@@ -220,7 +277,7 @@ size_t tier_record_bytes(enum tier_record_kind kind);
 /**
  * tier_record_offset() - where a record lies
  * @host: slot of the writer
- * @index: flight slot, or extent number (absolute); 0 for TIER_RECORD_HOST
+ * @index: flight slot, extent number (absolute), or the fenced host; 0 for TIER_RECORD_HOST
  * @copy: 0 or 1
  *
  * Return: offset from the start of the portal. The indices must have been checked.
@@ -253,6 +310,10 @@ void tier_host_encode(const struct tier_super *super, uint32_t host,
 		      const struct tier_host_record *record, void *buffer);
 int tier_host_decode(const struct tier_super *super, uint32_t host, const void *buffer,
 		     struct tier_host_record *ret);
+void tier_fence_encode(const struct tier_super *super, const struct tier_fence_record *record,
+		       void *buffer);
+int tier_fence_decode(const struct tier_super *super, uint32_t host, uint32_t target,
+		      const void *buffer, struct tier_fence_record *ret);
 void tier_extent_encode(const struct tier_super *super, const struct tier_extent_record *record,
 			void *buffer);
 int tier_extent_decode(const struct tier_super *super, uint32_t extent, const void *buffer,
@@ -288,6 +349,7 @@ struct tier_manifest *tier_manifest_free(struct tier_manifest *manifest);
 /* Names as tools show them; constant strings. */
 const char *tier_flight_state_name(enum tier_flight_state state);
 const char *tier_extent_state_name(enum tier_extent_state state);
+const char *tier_fence_state_name(enum tier_fence_state state);
 /** tier_uuid_format() - as text, in lower case */
 void tier_uuid_format(const struct tier_uuid *uuid, char buffer[static 37]);
 
@@ -307,14 +369,31 @@ enum tier_portal_open_flags {
  * @ret: tier_portal_close()
  * @problem: object is @path
  *
- * Both superblock copies are read; one good copy is enough (tier_portal_super_health() tells).
+ * Both superblock copies are read; one good copy is enough (tier_portal_super_health() tells). The
+ * key of a keyed portal is read from /etc/cxl-tier/keys/NAME.key.
  *
- * Return: 0; TIER_E_NOT_PORTAL, TIER_E_DAMAGED, TIER_E_INCOMPATIBLE, TIER_E_TRUNCATED; negative
- * errno from opening and mapping.
+ * Return: 0; TIER_E_NOT_PORTAL, TIER_E_DAMAGED, TIER_E_INCOMPATIBLE, TIER_E_TRUNCATED;
+ * TIER_E_REFUSED if it is keyed and this host has no key that only root can read, or not keyed
+ * although there is a key for its name; negative errno from opening and mapping.
  */
 int tier_portal_open(const char *path, unsigned flags, struct tier_portal **ret,
 		     struct tier_problem *problem);
 struct tier_portal *tier_portal_close(struct tier_portal *portal);
+
+/**
+ * tier_portal_key_find() - does this host have a key for a portal of that name?
+ *
+ * Return: 0; TIER_E_NOT_FOUND; TIER_E_REFUSED: others can read it, or it is too short; negative
+ * errno.
+ */
+int tier_portal_key_find(const char *name, struct tier_problem *problem);
+
+/**
+ * tier_portal_key_generate() - make one of random bytes
+ *
+ * The other hosts need a copy. Return: 0; TIER_E_BUSY: there is one; negative errno.
+ */
+int tier_portal_key_generate(const char *name, struct tier_problem *problem);
 
 /**
  * tier_portal_probe() - is there a portal at @path?
@@ -362,6 +441,8 @@ unsigned tier_portal_super_health(const struct tier_portal *portal);
  * host, slot or extent that the portal does not have.
  */
 int tier_portal_read_host(struct tier_portal *portal, uint32_t host, struct tier_host_record *ret);
+int tier_portal_read_fence(struct tier_portal *portal, uint32_t host, uint32_t target,
+			   struct tier_fence_record *ret);
 int tier_portal_read_extent(struct tier_portal *portal, uint32_t extent,
 			    struct tier_extent_record *ret);
 int tier_portal_read_offer(struct tier_portal *portal, uint32_t host, uint32_t slot,
@@ -370,13 +451,14 @@ int tier_portal_read_answer(struct tier_portal *portal, uint32_t host, uint32_t 
 			    struct tier_answer *ret);
 
 /*
- * Writes of this host's records: the older copy is overwritten, flushed, and only then does the
- * call return. The stamp's sequence is chosen here; incarnation and generation are the caller's.
+ * Writes of this host's records: both copies, one after the other, the older one first, each flushed
+ * before the next. The stamp's sequence is chosen here; incarnation and generation are the caller's.
  * One process at a time may write a given record. -EROFS without TIER_PORTAL_WRITE; -EINVAL, and
  * nothing written, for a record that a reader would refuse.
  */
 int tier_portal_write_host(struct tier_portal *portal, uint32_t host,
 			   const struct tier_host_record *record);
+int tier_portal_write_fence(struct tier_portal *portal, const struct tier_fence_record *record);
 int tier_portal_write_extent(struct tier_portal *portal, const struct tier_extent_record *record);
 int tier_portal_write_offer(struct tier_portal *portal, uint32_t slot,
 			    const struct tier_offer *offer);
@@ -384,12 +466,12 @@ int tier_portal_write_answer(struct tier_portal *portal, uint32_t host, uint32_t
 			     const struct tier_answer *answer);
 
 /**
- * tier_portal_read_blob() - copy a blob out and verify its CRC
+ * tier_portal_read_blob() - copy a blob of @flight out and verify its CRC, and its MAC if keyed
  * @host: whose blob area it must lie in
  * @ret: new buffer of blob->bytes; free()
  */
-int tier_portal_read_blob(struct tier_portal *portal, uint32_t host, const struct tier_blob *blob,
-			  void **ret, struct tier_problem *problem);
+int tier_portal_read_blob(struct tier_portal *portal, uint32_t host, const struct tier_uuid *flight,
+			  const struct tier_blob *blob, void **ret, struct tier_problem *problem);
 
 /**
  * tier_portal_write_blob() - store bytes in @host's blob area at @offset from its start
@@ -397,27 +479,32 @@ int tier_portal_read_blob(struct tier_portal *portal, uint32_t host, const struc
  *
  * Return: 0; TIER_E_NO_SPACE; -EROFS.
  */
-int tier_portal_write_blob(struct tier_portal *portal, uint32_t host, uint64_t offset,
-			   const void *data, size_t bytes, struct tier_blob *ret);
+int tier_portal_write_blob(struct tier_portal *portal, uint32_t host,
+			   const struct tier_uuid *flight, uint64_t offset, const void *data,
+			   size_t bytes, struct tier_blob *ret);
 
 /**
- * tier_portal_find_answer() - the destination's answer to an offer
+ * tier_portal_find_answer() - a host's answer to an offer
+ * @host: whose: the destination's, or an heir's
  * @offer: has been decoded
- * @ret_slot: the destination's flight slot; may be NULL
+ * @ret_slot: its flight slot; may be NULL
  *
  * It is for the same flight, generation, source and source slot. Whether it comes from the right
- * incarnations is for the protocol to decide.
+ * incarnation is for the protocol to decide.
  *
- * Return: 0; TIER_E_NOT_FOUND.
+ * Return: 0; TIER_E_NOT_FOUND; TIER_E_DAMAGED: none was found, and a record that cannot be read may
+ * be it.
  */
-int tier_portal_find_answer(struct tier_portal *portal, const struct tier_offer *offer,
-			    uint32_t offer_slot, struct tier_answer *ret, uint32_t *ret_slot);
+int tier_portal_find_answer(struct tier_portal *portal, uint32_t host,
+			    const struct tier_offer *offer, uint32_t offer_slot,
+			    struct tier_answer *ret, uint32_t *ret_slot);
 
 /* One line of `portal check`. */
 struct tier_finding {
 	bool bad;
 	char object[64];
-	char text[192];
+	char text[256];
+	char next[256]; /* what may be done about it, or empty */
 };
 
 /**
@@ -426,6 +513,50 @@ struct tier_finding {
  */
 int tier_portal_check(struct tier_portal *portal, struct tier_finding **ret_findings,
 		      size_t *ret_count);
+
+enum tier_repair_outcome {
+	TIER_REPAIR_DONE,
+	TIER_REPAIR_WOULD, /* were it no dry run */
+	TIER_REPAIR_LEFT,  /* not here, not now, or not at all: the text says why */
+};
+
+/* What has become of one thing that was damaged. */
+struct tier_repair {
+	enum tier_repair_outcome outcome;
+	char object[64];
+	char text[320];
+};
+
+/**
+ * struct tier_repairing - what may be repaired
+ * @host: this host's slot: only its records are; TIER_PORTAL_NO_HOST: only the superblock is
+ * @boot: which boot of this host it is, by the kernel's id
+ * @no_records: why not even this host's records, e.g. because cxl-tierd writes them now; NULL: they
+ *	are, and the caller keeps every other process from writing them
+ * @machine_here: has this host a process of that VM? May be NULL: unknown, so it may
+ * @dry_run: write nothing
+ */
+struct tier_repairing {
+	uint32_t host;
+	struct tier_uuid boot;
+	const char *no_records;
+	bool (*machine_here)(void *userdata, const char *vm);
+	void *userdata;
+	bool dry_run;
+};
+
+/**
+ * tier_portal_repair() - write again what is damaged and known
+ * @ret_repairs, @ret_count: new array, one element for each thing that was damaged; free()
+ *
+ * Superblock copies, from the good one; both copies of this host's records, from the good one; its
+ * host record and extent records, from what other records say of them. Records of a flight that is
+ * not over are left alone, and no offer, answer or fence is invented.
+ *
+ * Return: 0, whatever was left; -EROFS; other negative errno.
+ */
+int tier_portal_repair(struct tier_portal *portal, const struct tier_repairing *repairing,
+		       struct tier_repair **ret_repairs, size_t *ret_count);
 
 /**
  * tier_portal_to_json() - hosts, extents and flights of a portal as JSON text

@@ -22,7 +22,7 @@ import time
 ALLOWANCE = 2
 TOTAL_BUDGET = 45 * 60
 # How often a randomized simulation runs.
-SIM_SEEDS = {"fast": 20000, "normal": 200000, "long": 10000000}
+SIM_SEEDS = {"fast": 1000, "normal": 10000, "long": 1000000}
 
 ENTER = "tests/lab/enter"
 LOGS = "build/check"
@@ -54,7 +54,7 @@ class Context:
         path = f"{LOGS}/{name or self.suite}.log"
         environment = dict(os.environ, TIER_SEED=str(self.seed), TIER_SIM_SEEDS=str(SIM_SEEDS[self.mode]), **(env or {}))
         if self.mode == "long":
-            environment["LAB_SANITIZE"] = "1"
+            environment["LAB_SANITIZE"] = environment["LAB_ALL"] = "1"
         text, killed = [], []
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    text=True, errors="replace", env=environment, start_new_session=True)
@@ -204,6 +204,11 @@ def run_guest(context):
     return outcomes
 
 
+def run_model(context):
+    status, text = context.command(ENTER, "tests/model/run", *(["--long"] if context.mode == "long" else []))
+    return judge(status, text, "model")
+
+
 def stage(context):
     """What the emulated hosts boot from."""
     if context.staged is None:
@@ -295,12 +300,13 @@ SUITES = [
     Suite("build", 120, run_build, fast=True),
     Suite("check", 20, run_meson, fast=True),
     Suite("unit", 40, run_meson, fast=True),
-    Suite("sim", 40, run_meson, fast=True, long_budget=1800),
+    Suite("sim", 150, run_meson, fast=True, long_budget=9000),
     Suite("fuzz", 20, run_meson),
     Suite("daemon", 60, run_meson),
+    Suite("model", 120, run_model, long_budget=1800),
     Suite("guest", 40, run_guest),
     Suite("stage", 60, run_stage),
-    Suite("lab", 900, run_lab, long_budget=3600),
+    Suite("lab", 1400, run_lab, long_budget=9000),
     Suite("demo", 300, run_demo, long_budget=900),
 ]
 SET_UP = ("build", "stage")

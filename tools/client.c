@@ -14,7 +14,7 @@ struct client {
 	sd_varlink *link;
 };
 
-static const char *socket_path(void)
+const char *client_socket(void)
 {
 	const char *path = getenv("CXL_TIERD_SOCKET");
 
@@ -26,7 +26,7 @@ static int connect_daemon(sd_varlink **ret)
 	sd_varlink *link;
 	int r;
 
-	r = sd_varlink_connect_address(&link, socket_path());
+	r = sd_varlink_connect_address(&link, client_socket());
 	if (r < 0)
 		return r;
 	sd_varlink_set_relative_timeout(link, TIMEOUT_USEC);
@@ -36,7 +36,7 @@ static int connect_daemon(sd_varlink **ret)
 
 static int fail_connect(int code)
 {
-	const char *path = socket_path();
+	const char *path = client_socket();
 	char text[256];
 
 	if (code == -EACCES || code == -EPERM)
@@ -175,4 +175,15 @@ int client_session_call(struct client *client, const char *method, sd_json_varia
 	}
 	r = call(client->link, method, parameters, ret_reply);
 	return r < 0 ? fail_lost(method) : r;
+}
+
+void client_session_try(struct client *client, const char *method, sd_json_variant *parameters)
+{
+	sd_json_variant *reply;
+	const char *error;
+	char name[128];
+
+	snprintf(name, sizeof(name), INTERFACE "%s", method);
+	if (client->link)
+		(void)sd_varlink_call(client->link, name, parameters, &reply, &error);
 }

@@ -12,6 +12,9 @@
 
 #include <systemd/sd-json.h>
 
+/* Where cxl-tierd answers, if it runs. */
+const char *client_socket(void);
+
 /* Nothing is printed. */
 bool client_daemon_running(void);
 
@@ -36,5 +39,8 @@ struct client *client_close(struct client *client);
  */
 int client_session_call(struct client *client, const char *method, sd_json_variant *parameters,
 			sd_json_variant **ret_reply);
+
+/* Whatever comes of it is not told: the caller has told of something worse. */
+void client_session_try(struct client *client, const char *method, sd_json_variant *parameters);
 
 #endif

@@ -96,6 +96,7 @@ static struct tier_flight_observer observe(struct display *display)
 	return (struct tier_flight_observer){
 		.userdata = display,
 		.stage = on_stage,
+		.step = tool_break,
 		.progress = on_progress,
 		.cancelled = on_cancelled,
 	};
@@ -116,31 +117,20 @@ static int parse_uuid(const char *text, struct tier_uuid *ret)
 	return 0;
 }
 
-/* What BeginFlight and AcceptFlight answer. */
-static int parse_grant(sd_json_variant *reply, struct tier_flight_grant *ret)
+/* What BeginFlight and AcceptFlight answer. @slot: this side's own. */
+static int parse_grant(sd_json_variant *reply, struct tier_flight_grant *ret, uint32_t *ret_slot)
 {
 	struct tier_flight_grant grant = {};
-	sd_json_variant *ranges = sd_json_variant_by_key(reply, "ranges");
-	size_t count = ranges ? sd_json_variant_elements(ranges) : 0;
 
 	copy_text(grant.portal_path, sizeof(grant.portal_path), reply, "portalPath");
 	copy_text(grant.region, sizeof(grant.region), reply, "region");
 	grant.host = (uint32_t)json_number(reply, "host");
-	grant.peer = (uint32_t)json_number(reply, "peer");
-	grant.slot = (uint32_t)json_number(reply, "slot");
 	grant.incarnation = json_number(reply, "incarnation");
-	grant.generation = json_number(reply, "generation");
-	if (count == 0 || count > TIER_PORTAL_FLIGHT_RANGES || grant.incarnation == 0 ||
+	if (!grant.portal_path[0] || grant.incarnation == 0 ||
 	    parse_uuid(json_text(reply, "flight"), &grant.flight) < 0)
 		return tool_fail_text("cxl-tierd", "are tierctl and cxl-tierd of one version?",
 				      "its answer cannot be understood");
-	for (size_t i = 0; i < count; i++) {
-		sd_json_variant *range = sd_json_variant_by_index(ranges, i);
-
-		grant.ranges[i].first = (uint32_t)json_number(range, "first");
-		grant.ranges[i].count = (uint32_t)json_number(range, "count");
-	}
-	grant.range_count = (uint32_t)count;
+	*ret_slot = (uint32_t)json_number(reply, "slot");
 	*ret = grant;
 	return 0;
 }
@@ -156,13 +146,22 @@ static int parse_grant(sd_json_variant *reply, struct tier_flight_grant *ret)
 		r_;                                                                                \
 	})
 
-/* The daemon scrubs the extents and frees the claim. */
-static int end_flight(struct client *client, const struct tier_flight_grant *grant)
+/* The daemon scrubs the extents and frees the claim; it refuses while the flight has not ended. */
+static int end_flight(struct client *client, const struct tier_flight_grant *grant, bool failed)
 {
+	sd_json_variant *arguments = NULL;
 	char uuid[37];
+	int r = 0;
 
 	tier_uuid_format(&grant->flight, uuid);
-	return call(client, "EndFlight", NULL, SD_JSON_BUILD_PAIR_STRING("flight", uuid));
+	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("flight", uuid)) < 0)
+		return tool_fail_text("cxl-tierd", NULL, "out of memory");
+	if (failed)
+		client_session_try(client, "EndFlight", arguments);
+	else
+		r = client_session_call(client, "EndFlight", arguments, NULL);
+	sd_json_variant_unref(arguments);
+	return r;
 }
 
 static void print_report(const struct tier_flight_report *report, const char *where)
@@ -199,7 +198,7 @@ static int send_with(struct client *client, const struct tier_config *config,
 	struct tier_flight_grant grant;
 	struct tier_problem problem = {};
 	sd_json_variant *reply = NULL;
-	int r, ended = 0;
+	int r, ended;
 
 	r = call(client, "BeginFlight", &reply, SD_JSON_BUILD_PAIR_STRING("vm", info->name),
 		 SD_JSON_BUILD_PAIR_STRING("destination", to),
@@ -208,15 +207,14 @@ static int send_with(struct client *client, const struct tier_config *config,
 		 SD_JSON_BUILD_PAIR_UNSIGNED("ramBytes", info->memory_bytes));
 	if (r)
 		return r;
-	r = parse_grant(reply, &grant);
+	r = parse_grant(reply, &grant, &grant.source_slot);
+	grant.source = grant.host;
 	sd_json_variant_unref(reply);
 	if (r)
 		return r;
 	r = tier_flight_send(config, machine, info, &grant, options, &observer, &report, &problem);
 	end_progress(&display);
-	/* Without an answer to COMMITTED the extents hold the VM: the daemon keeps them. */
-	if (r != TIER_E_BUSY)
-		ended = end_flight(client, &grant);
+	ended = end_flight(client, &grant, r != 0);
 	if (r)
 		return tool_fail(&problem);
 	print_report(&report, "handed over");
@@ -225,8 +223,8 @@ static int send_with(struct client *client, const struct tier_config *config,
 
 int cmd_send(int argc, char **argv)
 {
-	struct tier_flight_options options = {.step_usec = 300 * SECONDS,
-					      .hold_usec = 300 * SECONDS};
+	struct tier_flight_options options = {
+		.grant_usec = 30 * SECONDS, .step_usec = 300 * SECONDS, .hold_usec = 300 * SECONDS};
 	const char *to = NULL, *portal = NULL;
 	uint64_t timeout = 120;
 	const struct tool_option table[] = {
@@ -327,9 +325,7 @@ static int receive_offer(struct client *client, const struct tier_config *config
 	struct tier_flight_observer observer = observe(&display);
 	struct tier_flight_report report;
 	struct tier_flight_grant grant;
-	struct tier_portal *portal;
 	struct tier_problem problem = {};
-	struct tier_offer offer;
 	sd_json_variant *reply = NULL;
 	int r, ended;
 
@@ -340,22 +336,15 @@ static int receive_offer(struct client *client, const struct tier_config *config
 		 SD_JSON_BUILD_PAIR_STRING("flight", json_text(found, "flight")));
 	if (r)
 		return r;
-	r = parse_grant(reply, &grant);
+	r = parse_grant(reply, &grant, &grant.answer_slot);
 	sd_json_variant_unref(reply);
 	if (r)
 		return r;
-	grant.peer_slot = (uint32_t)json_number(found, "sourceSlot");
-	r = tier_portal_open(grant.portal_path, TIER_PORTAL_READ, &portal, &problem);
-	if (r)
-		return tool_fail(&problem);
-	r = tier_portal_read_offer(portal, grant.peer, grant.peer_slot, &offer);
-	tier_portal_close(portal);
-	if (r || memcmp(&offer.flight, &grant.flight, sizeof(offer.flight)) != 0)
-		return tool_fail_text(display.vm, "tierctl flights", "the offer is gone");
-
-	r = tier_flight_receive(config, &grant, &offer, options, &observer, &report, &problem);
+	grant.source = (uint32_t)json_number(found, "source");
+	grant.source_slot = (uint32_t)json_number(found, "sourceSlot");
+	r = tier_flight_receive(config, &grant, options, &observer, &report, &problem);
 	end_progress(&display);
-	ended = r == TIER_E_BUSY ? 0 : end_flight(client, &grant);
+	ended = end_flight(client, &grant, r != 0);
 	if (r)
 		return tool_fail(&problem);
 	print_report(&report, "received");

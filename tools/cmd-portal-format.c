@@ -12,7 +12,7 @@ struct request {
 	struct tool_strings hosts;
 	const char *name;
 	uint64_t extent_bytes, size_bytes;
-	bool hardware_coherent, force, dry_run;
+	bool hardware_coherent, keyed, generate_key, force, dry_run;
 	/* found out */
 	bool is_region;
 	char path[256]; /* of a file; of a region's device once it is devdax */
@@ -159,6 +159,8 @@ static int plan(const struct request *request, struct tier_super *ret)
 		clock_gettime(CLOCK_REALTIME, &now);
 		ret->formatted_usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 		ret->hardware_coherent = request->hardware_coherent;
+		if (request->keyed)
+			ret->incompat |= TIER_PORTAL_INCOMPAT_KEYED;
 	}
 	return r;
 }
@@ -193,7 +195,29 @@ static int print(const struct request *request, const struct tier_super *super)
 		       ? "  caches are left to the hardware, as declared; this host cannot check "
 			 "that\n"
 		       : "  caches are flushed by software; this is not proven on hardware\n");
+	if (request->keyed)
+		printf("  keyed: each host needs a copy of this host's key %s.key\n", super->name);
 	return TOOL_OK;
+}
+
+/* Before anything is overwritten: nobody could open a portal whose key is missing, or one too many. */
+static int check_key(const struct request *request, const char *name)
+{
+	struct tier_problem problem = {};
+	int r = tier_portal_key_find(name, &problem);
+
+	if (r != 0 && r != TIER_E_NOT_FOUND)
+		return tool_fail(&problem);
+	if (request->generate_key && r == 0)
+		return tool_fail_text(name, "--keyed alone takes it",
+				      "this host has a key for a portal of this name");
+	if (request->keyed && !request->generate_key && r != 0)
+		return tool_fail(&problem);
+	if (!request->keyed && r == 0)
+		return tool_fail_text(name,
+				      "--keyed uses it; else remove it or choose another name",
+				      "this host has a key for a portal of this name");
+	return 0;
 }
 
 /* A dry run is refused like the real one, as far as memory that is not devdax yet can be read. */
@@ -228,6 +252,10 @@ static int carry_out(struct request *request, const struct tier_super *super)
 		if (r == 0)
 			snprintf(request->path, sizeof(request->path), "%s", device);
 	}
+	if (r == 0 && !request->force)
+		r = tier_portal_unused(request->path, &problem);
+	if (r == 0 && request->generate_key)
+		r = tier_portal_key_generate(super->name, &problem);
 	if (r == 0)
 		r = tier_portal_format(request->path, super, request->force, &problem);
 	if (r != 0)
@@ -251,6 +279,10 @@ int cmd_portal_format(int argc, char **argv)
 		{"size", "BYTES", "size of a new file", TOOL_BYTES, &request.size_bytes},
 		{"hardware-coherent", NULL, "the hosts' caches know of each other: flush nothing",
 		 TOOL_FLAG, &request.hardware_coherent},
+		{"keyed", NULL, "records carry a MAC by a key that the hosts share", TOOL_FLAG,
+		 &request.keyed},
+		{"generate-key", NULL, "make that key; implies --keyed", TOOL_FLAG,
+		 &request.generate_key},
 		{"force", NULL, "also over an existing portal, with all that lies in it", TOOL_FLAG,
 		 &request.force},
 		{"dry-run", NULL, "say what would be done", TOOL_FLAG, &request.dry_run},
@@ -264,6 +296,7 @@ int cmd_portal_format(int argc, char **argv)
 		return r;
 	request.object = objects[0];
 	request.is_region = !strchr(request.object, '/');
+	request.keyed |= request.generate_key;
 	if (request.hosts.count == 0)
 		return tool_usage("portal format: give --host NAME for each host");
 	if (request.is_region && request.size_bytes > 0)
@@ -273,6 +306,8 @@ int cmd_portal_format(int argc, char **argv)
 	r = request.is_region ? examine_region(&request) : examine_file(&request);
 	if (r == 0)
 		r = plan(&request, &super);
+	if (r == 0)
+		r = check_key(&request, super.name);
 	if (r == 0)
 		r = request.dry_run ? rehearse(&request) : carry_out(&request, &super);
 	return r ? r : print(&request, &super);

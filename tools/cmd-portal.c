@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* tierctl portal show, portal check */
-#include <systemd/sd-json.h>
+/* tierctl portal show */
 #include <time.h>
 
 #include "portal-list.h"
@@ -57,6 +56,8 @@ static void show_header(struct tier_portal *portal)
 	printf(super->hardware_coherent
 		       ? "  coherent by hardware, as declared when it was formatted\n"
 		       : "  caches are flushed by software; this is not proven on hardware\n");
+	if (super->incompat & TIER_PORTAL_INCOMPAT_KEYED)
+		printf("  keyed: records of hosts that lack its key are refused\n");
 }
 
 static uint32_t free_extents(struct tier_portal *portal, const struct tier_portal_slot *slot,
@@ -96,7 +97,7 @@ static int show_hosts(struct tier_portal *portal)
 		snprintf(free_text_, sizeof(free_text_), damaged ? "%u, %u damaged" : "%u",
 			 available, damaged);
 		if (outcome == 0)
-			snprintf(incarnation, sizeof(incarnation), "%016" PRIx64,
+			snprintf(incarnation, sizeof(incarnation), "%" PRIu64,
 				 record.stamp.incarnation);
 		r = tool_table_row(table, number, slot->name, extents, free_text_,
 				   outcome == 0 ? incarnation : NULL,
@@ -122,6 +123,8 @@ static int show_flights(struct tier_portal *portal)
 	for (uint32_t i = 0; r >= 0 && i < super->host_count * TIER_PORTAL_FLIGHTS; i++) {
 		uint32_t host = i / TIER_PORTAL_FLIGHTS, slot = i % TIER_PORTAL_FLIGHTS;
 		struct tier_answer answer = {};
+		char advice[192] = "damaged: start nothing; tierctl portal check";
+		struct tier_handoff_view view = {.self = TIER_PORTAL_NO_HOST};
 		struct tier_offer offer;
 		int outcome = tier_portal_read_offer(portal, host, slot, &offer);
 
@@ -134,14 +137,17 @@ static int show_flights(struct tier_portal *portal)
 					   NULL, "nobody, until the source writes it again");
 			continue;
 		}
-		if (tier_portal_find_answer(portal, &offer, slot, &answer, NULL) != 0)
+		if (tier_portal_find_answer(portal, offer.destination, &offer, slot, &answer,
+					    NULL) != 0)
 			answer.state = TIER_FLIGHT_NONE;
+		if (tier_portal_look(portal, host, slot, &offer.flight, &view) == 0)
+			tier_handoff_advice(super, &view, advice);
 		r = tool_table_row(
 			table, offer.vm, super->hosts[host].name,
 			super->hosts[offer.destination].name, tier_flight_state_name(offer.state),
 			answer.state == TIER_FLIGHT_NONE ? NULL
 							 : tier_flight_state_name(answer.state),
-			tier_handoff_advice(offer.state, answer.state));
+			advice);
 	}
 	if (r < 0)
 		return tool_fail_text(super->name, NULL, "out of memory");
@@ -214,59 +220,4 @@ int cmd_portal_show(int argc, char **argv)
 		return show_all();
 	r = portal_find(names[0], path);
 	return r ? r : show_one(path);
-}
-
-static int print_findings_json(const char *name, const struct tier_finding *findings, size_t count,
-			       size_t bad)
-{
-	__attribute__((cleanup(sd_json_variant_unrefp))) sd_json_variant *array = NULL,
-									 *object = NULL;
-	int r = sd_json_variant_new_array(&array, NULL, 0);
-
-	for (size_t i = 0; r >= 0 && i < count; i++)
-		r = sd_json_variant_append_arraybo(
-			&array, SD_JSON_BUILD_PAIR_BOOLEAN("bad", findings[i].bad),
-			SD_JSON_BUILD_PAIR_STRING("object", findings[i].object),
-			SD_JSON_BUILD_PAIR_STRING("text", findings[i].text));
-	if (r >= 0)
-		r = sd_json_buildo(&object, SD_JSON_BUILD_PAIR_STRING("portal", name),
-				   SD_JSON_BUILD_PAIR_UNSIGNED("bad", bad),
-				   SD_JSON_BUILD_PAIR_VARIANT("findings", array));
-	if (r >= 0)
-		r = sd_json_variant_dump(object, SD_JSON_FORMAT_PRETTY | SD_JSON_FORMAT_NEWLINE,
-					 stdout, NULL);
-	return r < 0 ? tool_fail_text(name, NULL, "cannot make JSON: %s", tier_strerror(r)) : 0;
-}
-
-int cmd_portal_check(int argc, char **argv)
-{
-	_cleanup_portal_ struct tier_portal *portal = NULL;
-	struct tier_finding *findings = NULL;
-	struct tier_problem problem = {};
-	const char *name;
-	char **names, path[256];
-	size_t count, bad = 0;
-	int r = tool_parse(argc, argv, NULL, 0, 1, 1, &names, NULL);
-
-	r = r ? r : portal_find(names[0], path);
-	if (r != 0)
-		return r;
-	if (tier_portal_open(path, TIER_PORTAL_READ, &portal, &problem) != 0)
-		return tool_fail(&problem);
-	name = tier_portal_super(portal)->name;
-	r = tier_portal_check(portal, &findings, &count);
-	if (r != 0)
-		return tool_fail_text(path, NULL, "cannot check it: %s", tier_strerror(r));
-	for (size_t i = 0; i < count; i++)
-		bad += findings[i].bad;
-	if (tool_common.json)
-		r = print_findings_json(name, findings, count, bad);
-	else
-		for (size_t i = 0; i < count; i++)
-			printf("%-4s %s: %s\n", findings[i].bad ? "BAD" : "ok", findings[i].object,
-			       findings[i].text);
-	free(findings);
-	if (r == 0 && bad > 0)
-		r = tool_fail_text(name, NULL, "%zu of %zu findings are bad", bad, count);
-	return r;
 }

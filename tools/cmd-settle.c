@@ -7,72 +7,130 @@
 #include "json.h"
 #include "tool.h"
 
-/* The flight of @vm that left this host and whose end has not been seen to; NULL if none. */
-static sd_json_variant *find_flight(sd_json_variant *flights, const char *vm)
+/* This host, as the portal at @path knows it; NULL if it is none of the portal's. */
+static sd_json_variant *find_portal(sd_json_variant *portals, const char *path)
 {
-	sd_json_variant *found = NULL;
+	for (size_t i = 0; portals && i < sd_json_variant_elements(portals); i++) {
+		sd_json_variant *portal = sd_json_variant_by_index(portals, i);
 
-	for (size_t i = 0; flights && i < sd_json_variant_elements(flights); i++) {
-		sd_json_variant *flight = sd_json_variant_by_index(flights, i);
-
-		if (strcmp(json_text(flight, "vm"), vm) != 0 || !json_flag(flight, "ours"))
-			continue;
-		/* One that has ended may still have its extents open; one under way comes first. */
-		if (!json_flag(flight, "ended"))
-			return flight;
-		if (strcmp(json_text(flight, "session"), "orphaned") == 0)
-			found = flight;
+		if (strcmp(json_text(portal, "path"), path) == 0 &&
+		    json_number(portal, "incarnation") != 0)
+			return portal;
 	}
-	return found;
+	return NULL;
 }
 
-static int settle_flight(const struct tier_config *config, sd_json_variant *flight, const char *vm)
+/* A flight of @vm that has not ended, and that this host is a side of, or may take. */
+static sd_json_variant *find_flight(sd_json_variant *flights, sd_json_variant *portals,
+				    const char *vm, sd_json_variant **ret_portal)
 {
+	for (size_t i = 0; flights && i < sd_json_variant_elements(flights); i++) {
+		sd_json_variant *flight = sd_json_variant_by_index(flights, i), *portal;
+		const char *self;
+
+		portal = find_portal(portals, json_text(flight, "portalPath"));
+		if (strcmp(json_text(flight, "vm"), vm) != 0 || json_flag(flight, "ended") ||
+		    !portal)
+			continue;
+		self = json_text(portal, "localHost");
+		if (!json_flag(flight, "ours") &&
+		    strcmp(json_text(flight, "destination"), self) != 0 &&
+		    strcmp(json_text(flight, "holder"), self) != 0)
+			continue;
+		*ret_portal = portal;
+		return flight;
+	}
+	return NULL;
+}
+
+static const char *done_text(enum tier_handoff_action action)
+{
+	switch (action) {
+	case TIER_HANDOFF_WITHDRAW:
+		return "it runs on here; the flight is ABORTED";
+	case TIER_HANDOFF_TAKE:
+	case TIER_HANDOFF_RUN:
+		return "brought out of the portal; it runs here";
+	case TIER_HANDOFF_FINISH:
+		return "it is this host's; the flight is DONE";
+	case TIER_HANDOFF_RELEASE:
+		return "it is the other host's; the flight is CLOSED";
+	case TIER_HANDOFF_ABANDON:
+	case TIER_HANDOFF_DISCARD:
+		return "given up; the flight is ABORTED";
+	case TIER_HANDOFF_REFUSE:
+	case TIER_HANDOFF_BACK_OUT:
+		return "refused; the source may go on with it";
+	case TIER_HANDOFF_DROP:
+		return "the source has kept it; nothing of it is left here";
+	default:
+		return "nothing is left to do here";
+	}
+}
+
+static int settle_flight(const struct tier_config *config, sd_json_variant *flight,
+			 sd_json_variant *portal, const char *vm, bool discard)
+{
+	struct tier_flight_observer observer = {.step = tool_break};
+	enum tier_handoff_action action;
+	struct tier_flight_grant grant = {
+		.host = (uint32_t)json_number(portal, "slot"),
+		.source = (uint32_t)json_number(flight, "sourceHost"),
+		.source_slot = (uint32_t)json_number(flight, "sourceSlot"),
+		.incarnation = json_number(portal, "incarnation"),
+	};
 	struct tier_problem problem = {};
-	sd_json_variant *arguments = NULL;
-	enum tier_flight_state state = TIER_FLIGHT_NONE;
-	struct tier_uuid uuid;
-	const char *name;
 	sd_id128_t id;
 	int r;
 
 	if (strcmp(json_text(flight, "session"), "held") == 0)
-		return tool_fail_text(vm, "end that tierctl send with Ctrl-C",
+		return tool_fail_text(vm, "end that tierctl send or receive with Ctrl-C",
 				      "a process is carrying its flight out");
 	if (sd_id128_from_string(json_text(flight, "flight"), &id) < 0)
 		return tool_fail_text(vm, "tierctl portal check", "its flight's record is damaged");
-	memcpy(uuid.bytes, id.bytes, sizeof(uuid.bytes));
-	r = tier_flight_settle(config, json_text(flight, "portalPath"), json_text(flight, "region"),
-			       (uint32_t)json_number(flight, "sourceHost"),
-			       (uint32_t)json_number(flight, "sourceSlot"), &uuid, &state,
-			       &problem);
+	memcpy(grant.flight.bytes, id.bytes, sizeof(grant.flight.bytes));
+	snprintf(grant.portal_path, sizeof(grant.portal_path), "%s",
+		 json_text(flight, "portalPath"));
+	snprintf(grant.region, sizeof(grant.region), "%s", json_text(flight, "region"));
+	r = tier_flight_settle(config, &grant, discard, &observer, &action, &problem);
 	if (r)
 		return tool_fail(&problem);
-	if (sd_json_buildo(&arguments,
-			   SD_JSON_BUILD_PAIR_STRING("flight", json_text(flight, "flight"))) < 0)
-		return tool_fail_text(vm, NULL, "out of memory");
-	r = client_call("EndFlight", arguments, NULL);
-	sd_json_variant_unref(arguments);
-	if (r)
-		return r;
-	name = tier_flight_state_name(state);
 	if (tool_common.json)
-		printf("{\"vm\":\"%s\",\"flight\":\"%s\",\"state\":\"%s\"}\n", vm,
-		       json_text(flight, "flight"), name);
+		printf("{\"vm\":\"%s\",\"flight\":\"%s\",\"action\":\"%s\"}\n", vm,
+		       json_text(flight, "flight"), tier_handoff_action_name(action));
 	else
-		printf("%s: flight to %s is %s; its extents are free again\n", vm,
-		       json_text(flight, "destination"), name);
+		printf("%s: flight from %s to %s: %s\n", vm, json_text(flight, "source"),
+		       json_text(flight, "destination"), done_text(action));
 	return TOOL_OK;
+}
+
+/* The extents are free again when this returns; cxl-tierd would see to it by itself, later. */
+static void end_flight(const char *uuid)
+{
+	sd_json_variant *arguments = NULL;
+	struct client *client;
+
+	if (client_open(&client))
+		return;
+	if (sd_json_buildo(&arguments, SD_JSON_BUILD_PAIR_STRING("flight", uuid)) >= 0)
+		client_session_try(client, "EndFlight", arguments);
+	sd_json_variant_unref(arguments);
+	client_close(client);
 }
 
 int cmd_settle(int argc, char **argv)
 {
-	sd_json_variant *reply = NULL, *flight;
+	sd_json_variant *flights = NULL, *portals = NULL, *flight, *portal = NULL;
+	bool discard = false;
+	const struct tool_option table[] = {
+		{"discard", NULL, "give up a VM that only this host could bring out of the portal",
+		 TOOL_FLAG, &discard},
+	};
 	struct tier_config *config;
 	char **names;
 	int r;
 
-	r = tool_parse(argc, argv, NULL, 0, 1, 1, &names, NULL);
+	r = tool_parse(argc, argv, table, sizeof(table) / sizeof(table[0]), 1, 1, &names, NULL);
 	if (r)
 		return r;
 	if (geteuid() != 0)
@@ -80,14 +138,19 @@ int cmd_settle(int argc, char **argv)
 				      "settling a flight needs root");
 	if (tool_config(&config))
 		return TOOL_FAILED;
-	r = client_call("Flights", NULL, &reply);
+	r = client_call("Flights", NULL, &flights);
+	r = r ?: client_call("Portals", NULL, &portals);
 	if (r == 0) {
-		flight = find_flight(sd_json_variant_by_key(reply, "flights"), names[0]);
-		r = flight ? settle_flight(config, flight, names[0])
+		flight = find_flight(sd_json_variant_by_key(flights, "flights"),
+				     sd_json_variant_by_key(portals, "portals"), names[0], &portal);
+		r = flight ? settle_flight(config, flight, portal, names[0], discard)
 			   : tool_fail_text(names[0], "tierctl flights",
-					    "no flight of it leaves this host");
+					    "no flight of it concerns this host");
+		if (r == 0)
+			end_flight(json_text(flight, "flight"));
 	}
-	sd_json_variant_unref(reply);
+	sd_json_variant_unref(flights);
+	sd_json_variant_unref(portals);
 	tier_config_free(config);
 	return r;
 }

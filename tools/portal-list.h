@@ -32,4 +32,10 @@ void portal_list_done(struct portal_list *list);
  */
 int portal_find(const char *object, char path[static 256]);
 
+/*
+ * The name that this host has in the portal at @path: that of the configuration's section for it,
+ * else its hostname. Complains and returns TOOL_FAILED.
+ */
+int portal_local_host(const char *path, char host[static 64]);
+
 #endif

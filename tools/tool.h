@@ -123,6 +123,7 @@ int cmd_move(int argc, char **argv);
 int cmd_portal_format(int argc, char **argv);
 int cmd_portal_show(int argc, char **argv);
 int cmd_portal_check(int argc, char **argv);
+int cmd_portal_fence(int argc, char **argv);
 int cmd_flights(int argc, char **argv);
 int cmd_send(int argc, char **argv);
 int cmd_receive(int argc, char **argv);
@@ -130,5 +131,8 @@ int cmd_settle(int argc, char **argv);
 int cmd_vm_start(int argc, char **argv);
 int cmd_vm_stop(int argc, char **argv);
 int cmd_vm_list(int argc, char **argv);
+
+/* For tests: stops this process at a step of a flight. See break.c. */
+void tool_break(void *userdata, enum tier_handoff_step step, bool done, const char *record);
 
 #endif

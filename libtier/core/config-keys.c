@@ -130,6 +130,38 @@ static int store_ratio(void *field, size_t bytes, const char *value, const char 
 	return 0;
 }
 
+/* "2", "0.5", "30s": microseconds. */
+static int store_seconds(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	static const char reason[] = "not a number of seconds from 0.1 to 3600";
+	uint64_t whole, fraction = 0, scale = 1000000;
+	const char *digits = value;
+
+	for (whole = 0; isdigit((unsigned char)*digits) && whole <= 3600; digits++)
+		whole = whole * 10 + (uint64_t)(*digits - '0');
+	if (digits == value)
+		return refuse(ret_reason, reason);
+	if (*digits == '.') {
+		digits++;
+		for (; isdigit((unsigned char)*digits) && scale > 1; digits++) {
+			scale /= 10;
+			fraction += (uint64_t)(*digits - '0') * scale;
+		}
+	}
+	if ((*digits && !streq(digits, "s")) || whole * 1000000 + fraction < 100000 ||
+	    whole * 1000000 + fraction > UINT64_C(3600) * 1000000)
+		return refuse(ret_reason, reason);
+	*(uint64_t *)field = whole * 1000000 + fraction;
+	return 0;
+}
+
+static int store_device(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	if (value[0] && strncmp(value, "/dev/", 5) != 0)
+		return refuse(ret_reason, "must be a path below /dev, e.g. /dev/watchdog0");
+	return put(field, bytes, value, ret_reason);
+}
+
 static int store_cpus(void *field, size_t bytes, const char *value, const char **ret_reason)
 {
 	if (store_unsigned(field, value, 1, 1024) < 0)
@@ -268,6 +300,10 @@ const struct config_key config_keys[] = {
 	DAEMON("DryRun", dry_run, store_bool, "no"),
 	DAEMON("Online", online, store_online, "no"),
 	DAEMON("VmDirectory", vm_directory, store_directory, "/run/cxl-tier/vm"),
+	DAEMON("BeatSec", beat_usec, store_seconds, "1"),
+	DAEMON("CutOffSec", cut_off_usec, store_seconds, "30"),
+	DAEMON("Recover", recover, store_bool, "yes"),
+	DAEMON("WatchdogDevice", watchdog_device, store_device, NULL),
 	REGION("MatchSerial", match_serial, store_serial, NULL),
 	REGION("MatchUUID", match_uuid, store_uuid, NULL),
 	REGION("MatchPath", match_path, store_sysfs_path, NULL),

@@ -257,6 +257,12 @@ static int incomplete(struct tier_problem *problem, const char *kind, const char
 
 int config_check(const struct tier_config *config, struct tier_problem *problem)
 {
+	/* One beat may be late and one lost. */
+	if (config->cut_off_usec < 4 * config->beat_usec) {
+		tier_problem_set(problem, TIER_E_REFUSED, "[Daemon]", NULL,
+				 "CutOffSec= is less than four times BeatSec=");
+		return -EINVAL;
+	}
 	for (size_t i = 0; i < config->region_count; i++) {
 		const struct tier_config_region *rule = &config->regions[i];
 

@@ -1,138 +1,364 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * The hand-off protocol as two decision tables. Both sides see the same two records, each written
- * by one side; docs/hand-off.md has the states and the argument why no interleaving of writes,
- * crashes and restarts lets the VM run twice.
- */
-#include "tier-flight.h"
+/* The tables of handoff.rules as functions, and the facts that their conditions are made of. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "tier-handoff.h"
 #include "util.h"
 
-/* The answer counts only if it answers this writing of the offer. */
-static bool answers(const struct tier_offer *offer, const struct tier_answer *answer)
+struct facts {
+	enum tier_flight_state offer, own,
+		there; /* own: this host's answer; there: the destination's */
+	bool addressed, ran, finished, runner_dead;
+	bool s_fenced, s_fencing, s_dead, d_fenced, d_fencing, d_dead;
+	bool destination, heir, self_fenced, later, recovering;
+};
+
+static bool fenced(const struct tier_handoff_view *view, uint32_t host, uint64_t incarnation)
 {
-	return answer && answer->state != TIER_FLIGHT_NONE &&
-	       memcmp(&answer->flight, &offer->flight, sizeof(offer->flight)) == 0 &&
-	       answer->stamp.generation == offer->stamp.generation &&
-	       answer->source == offer->source &&
-	       answer->source_incarnation == offer->stamp.incarnation;
+	return incarnation != 0 && view->fences[host].fenced >= incarnation;
 }
 
-/* From PUBLISHED on the offer names the incarnation that it is meant for. */
-static bool addressed(const struct tier_offer *offer, const struct tier_answer *answer)
+bool tier_handoff_dead(const struct tier_handoff_view *view, uint32_t host, uint64_t incarnation)
 {
-	return offer->destination_incarnation == answer->stamp.incarnation;
+	return fenced(view, host, incarnation) ||
+	       (incarnation != 0 && view->incarnations[host] > incarnation);
 }
+
+static bool ran(enum tier_flight_state answer)
+{
+	return answer == TIER_FLIGHT_RUNNING || answer == TIER_FLIGHT_DONE;
+}
+
+/* The host that runs it or has run it; TIER_PORTAL_NO_HOST. Answers of the source do not exist. */
+static uint32_t runner(const struct tier_handoff_view *view)
+{
+	for (uint32_t host = 0; host < TIER_PORTAL_MAX_HOSTS; host++)
+		if (ran(view->answers[host].state))
+			return host;
+	return TIER_PORTAL_NO_HOST;
+}
+
+/* The same for both roles, but for @own_incarnation: the boot that stored this side's record. */
+static struct facts gather(const struct tier_handoff_view *view, uint64_t own_incarnation)
+{
+	const struct tier_offer *offer = &view->offer;
+	const struct tier_answer *there = &view->answers[offer->destination];
+	uint32_t there_ran = runner(view);
+	struct facts f = {
+		.offer = offer->state,
+		.there = there->state,
+		.addressed = offer->destination_incarnation == there->stamp.incarnation,
+		.ran = there_ran != TIER_PORTAL_NO_HOST,
+		.s_fenced = fenced(view, offer->source, offer->source_incarnation),
+		.s_dead = tier_handoff_dead(view, offer->source, offer->source_incarnation),
+		.d_fenced = fenced(view, offer->destination, offer->destination_incarnation),
+		.d_fencing =
+			offer->destination_incarnation != 0 &&
+			view->fences[offer->destination].intended >= offer->destination_incarnation,
+		.destination = view->self == offer->destination,
+		.heir = view->fences[offer->source].heir == view->self,
+		.later = own_incarnation != 0 && view->incarnation > own_incarnation,
+		.recovering = view->recovering,
+	};
+
+	/* A host that has no slot in the portal only looks. */
+	if (view->self < TIER_PORTAL_MAX_HOSTS) {
+		f.own = view->answers[view->self].state;
+		f.self_fenced = fenced(view, view->self, view->incarnation);
+	}
+	f.d_fencing = f.d_fencing || f.d_fenced;
+	f.s_fencing =
+		f.s_fenced || (offer->source_incarnation != 0 &&
+			       view->fences[offer->source].intended >= offer->source_incarnation);
+	if (there->state != TIER_FLIGHT_NONE)
+		f.d_dead = tier_handoff_dead(view, offer->destination, there->stamp.incarnation);
+	if (f.ran) {
+		const struct tier_answer *answer = &view->answers[there_ran];
+
+		f.finished = answer->state == TIER_FLIGHT_DONE;
+		f.runner_dead = tier_handoff_dead(view, there_ran, answer->stamp.incarnation);
+	}
+	return f;
+}
+
+#define OFFER(x)    (f.offer == TIER_FLIGHT_##x)
+#define ANSWER(x)   (f.own == TIER_FLIGHT_##x)
+#define READY	    (f.there == TIER_FLIGHT_READY)
+#define ACCEPTED    (f.there == TIER_FLIGHT_ACCEPTED)
+#define REFUSED	    (f.there == TIER_FLIGHT_REFUSED)
+#define ADDRESSED   (f.addressed)
+#define RAN	    (f.ran)
+#define FINISHED    (f.finished)
+#define RUNNER_DEAD (f.runner_dead)
+#define S_FENCED    (f.s_fenced)
+#define S_FENCING   (f.s_fencing)
+#define S_DEAD	    (f.s_dead)
+#define D_FENCED    (f.d_fenced)
+#define D_FENCING   (f.d_fencing)
+#define D_DEAD	    (f.d_dead)
+#define DESTINATION (f.destination)
+#define HEIR	    (f.heir)
+#define SELF_FENCED (f.self_fenced)
+#define LATER	    (f.later)
+#define RECOVERING  (f.recovering)
+#define VM_GONE	    (view->vm == TIER_VM_NONE)
+#define GRANTED	    (view->granted)
+#define CANCELLED   (view->cancelled)
+#define FAILED	    (view->failed)
+#define STUCK	    (view->stuck)
+#define EXPIRED	    (view->deadline_usec != 0 && view->now_usec > view->deadline_usec)
 
 enum tier_handoff_action tier_handoff_source(const struct tier_handoff_view *view)
 {
-	const struct tier_offer *offer = view->offer;
-	bool answered = answers(offer, view->answer);
-	enum tier_flight_state answer = answered ? view->answer->state : TIER_FLIGHT_NONE;
+	struct facts f = gather(view, view->offer.source_incarnation);
+
+#define SOURCE(when, action)                                                                       \
+	if (when)                                                                                  \
+		return TIER_HANDOFF_##action;
+#include "handoff.rules"
+	return TIER_HANDOFF_HOLD;
+}
+
+enum tier_handoff_action tier_handoff_taker(const struct tier_handoff_view *view)
+{
+	const struct tier_answer *own = &view->answers[view->self];
+	struct facts f = gather(view, own->state == TIER_FLIGHT_NONE ? 0 : own->stamp.incarnation);
+
+#define TAKER(when, action)                                                                        \
+	if (when)                                                                                  \
+		return TIER_HANDOFF_##action;
+#include "handoff.rules"
+	return TIER_HANDOFF_HOLD;
+}
+
+#undef SELF_FENCED
+#define EXTENT(x)      (extent->state == TIER_EXTENT_##x)
+#define OWNER_OFFER(x) (extent->offer == TIER_FLIGHT_##x)
+#define UNREADABLE     (extent->unreadable)
+#define LISTED	       (extent->listed)
+#define OWNER_DEAD     (extent->owner_dead)
+#define WANTED	       (extent->wanted)
+
+enum tier_handoff_action tier_handoff_home(const struct tier_handoff_extent *extent)
+{
+#define HOME(when, action)                                                                         \
+	if (when)                                                                                  \
+		return TIER_HANDOFF_##action;
+#include "handoff.rules"
+	return TIER_HANDOFF_KEEP;
+}
+
+#define FENCE(x)     (fencing->state == TIER_FENCE_##x)
+#define OTHER	     (fencing->other)
+#define TARGET_NEWER (fencing->target_newer)
+#define AGENT_OK     (fencing->agent_ok)
+#define AGENT_FAILED (fencing->agent_failed)
+#define SELF_FENCED  (fencing->self_fenced)
+
+enum tier_handoff_action tier_handoff_fencer(const struct tier_handoff_fencing *fencing)
+{
+#define FENCER(when, action)                                                                       \
+	if (when)                                                                                  \
+		return TIER_HANDOFF_##action;
+#include "handoff.rules"
+	return TIER_HANDOFF_OVER;
+}
+
+#define S(x) TIER_STEP_##x
+
+static const enum tier_handoff_step source_plans[_TIER_HANDOFF_MAX][TIER_HANDOFF_STEPS] = {
+#define SOURCE_PLAN(action, a, b, c, d, e, f, g)                                                   \
+	[TIER_HANDOFF_##action] = {S(a), S(b), S(c), S(d), S(e), S(f), S(g), S(END)},
+#include "handoff.rules"
+};
+
+static const enum tier_handoff_step taker_plans[_TIER_HANDOFF_MAX][TIER_HANDOFF_STEPS] = {
+#define TAKER_PLAN(action, a, b, c, d, e, f, g)                                                    \
+	[TIER_HANDOFF_##action] = {S(a), S(b), S(c), S(d), S(e), S(f), S(g), S(END)},
+#include "handoff.rules"
+};
+
+static const enum tier_handoff_step home_plans[_TIER_HANDOFF_MAX][TIER_HANDOFF_STEPS] = {
+#define HOME_PLAN(action, a, b, c, d) [TIER_HANDOFF_##action] = {S(a), S(b), S(c), S(d), S(END)},
+#include "handoff.rules"
+};
+
+static const enum tier_handoff_step fencer_plans[_TIER_HANDOFF_MAX][TIER_HANDOFF_STEPS] = {
+#define FENCER_PLAN(action, a) [TIER_HANDOFF_##action] = {S(a), S(END)},
+#include "handoff.rules"
+};
+
+const enum tier_handoff_step *tier_handoff_source_plan(enum tier_handoff_action action)
+{
+	return source_plans[action];
+}
+
+const enum tier_handoff_step *tier_handoff_taker_plan(enum tier_handoff_action action)
+{
+	return taker_plans[action];
+}
+
+const enum tier_handoff_step *tier_handoff_home_plan(enum tier_handoff_action action)
+{
+	return home_plans[action];
+}
+
+const enum tier_handoff_step *tier_handoff_fencer_plan(enum tier_handoff_action action)
+{
+	return fencer_plans[action];
+}
+
+struct tier_handoff_holder tier_handoff_holder(const struct tier_handoff_view *view)
+{
+	const struct tier_offer *offer = &view->offer;
+	struct facts f = gather(view, 0);
+	struct tier_handoff_holder holder = {.host = TIER_PORTAL_NO_HOST};
+	bool whole = offer->state == TIER_FLIGHT_PUBLISHED || offer->state == TIER_FLIGHT_COMMITTED;
 
 	switch (offer->state) {
-	case TIER_FLIGHT_OFFERED:
-	case TIER_FLIGHT_PUBLISHED:
-		/* A destination that runs without COMMITTED is broken; never run beside it. */
-		if (answer == TIER_FLIGHT_RUNNING || answer == TIER_FLIGHT_DONE)
-			return TIER_HANDOFF_HOLD;
-		if (answer == TIER_FLIGHT_REFUSED || view->cancelled || view->expired ||
-		    view->vm_gone)
-			return TIER_HANDOFF_ABORT;
-		if (offer->state == TIER_FLIGHT_OFFERED)
-			return answer == TIER_FLIGHT_READY ? TIER_HANDOFF_MOVE : TIER_HANDOFF_WAIT;
-		/* READY or ACCEPTED by another boot of the destination: it has lost its machine. */
-		if (answered && !addressed(offer, view->answer))
-			return TIER_HANDOFF_ABORT;
-		return answer == TIER_FLIGHT_ACCEPTED ? TIER_HANDOFF_COMMIT : TIER_HANDOFF_WAIT;
-	case TIER_FLIGHT_COMMITTED:
-		/* No deadline, cancellation or lost process gives the VM back from here on. */
-		if (answer == TIER_FLIGHT_REFUSED)
-			return TIER_HANDOFF_RESUME;
-		if (answer == TIER_FLIGHT_DONE)
-			return TIER_HANDOFF_RELEASE;
-		return view->expired ? TIER_HANDOFF_HOLD : TIER_HANDOFF_WAIT;
-	default:
-		return TIER_HANDOFF_FOREIGN;
-	}
-}
-
-enum tier_handoff_action tier_handoff_destination(const struct tier_handoff_view *view)
-{
-	const struct tier_offer *offer = view->offer;
-	const struct tier_answer *answer = view->answer;
-	bool give_up = view->cancelled || view->expired || view->vm_gone;
-
-	switch (answer->state) {
-	case TIER_FLIGHT_READY:
-	case TIER_FLIGHT_ACCEPTED:
-		break;
-	default:
-		return TIER_HANDOFF_FOREIGN;
-	}
-	/* The slot serves another flight, or the source has restarted: this one cannot go on. */
-	if (!answers(offer, answer))
-		return TIER_HANDOFF_REFUSE;
-
-	switch (offer->state) {
-	case TIER_FLIGHT_OFFERED:
-		if (answer->state == TIER_FLIGHT_ACCEPTED)
-			return TIER_HANDOFF_REFUSE;
-		return give_up ? TIER_HANDOFF_REFUSE : TIER_HANDOFF_WAIT;
-	case TIER_FLIGHT_PUBLISHED:
-		if (give_up || !addressed(offer, answer))
-			return TIER_HANDOFF_REFUSE;
-		return answer->state == TIER_FLIGHT_READY ? TIER_HANDOFF_FETCH : TIER_HANDOFF_WAIT;
-	case TIER_FLIGHT_COMMITTED:
-		/* REFUSED is still open: nothing has run here, and the source may then resume. */
-		if (answer->state != TIER_FLIGHT_ACCEPTED || !addressed(offer, answer) ||
-		    view->vm_gone)
-			return TIER_HANDOFF_REFUSE;
-		return TIER_HANDOFF_RUN;
-	default:
-		return TIER_HANDOFF_DROP;
-	}
-}
-
-bool tier_handoff_source_may_run(const struct tier_offer *offer, const struct tier_answer *answer)
-{
-	enum tier_flight_state answered = answers(offer, answer) ? answer->state : TIER_FLIGHT_NONE;
-
-	if (answered == TIER_FLIGHT_RUNNING || answered == TIER_FLIGHT_DONE)
-		return false;
-	if (offer->state == TIER_FLIGHT_COMMITTED)
-		return answered == TIER_FLIGHT_REFUSED;
-	return offer->state != TIER_FLIGHT_CLOSED;
-}
-
-bool tier_handoff_destination_may_run(const struct tier_offer *offer,
-				      const struct tier_answer *answer)
-{
-	return answers(offer, answer) && addressed(offer, answer) &&
-	       (answer->state == TIER_FLIGHT_RUNNING || answer->state == TIER_FLIGHT_DONE) &&
-	       (offer->state == TIER_FLIGHT_COMMITTED || offer->state == TIER_FLIGHT_CLOSED);
-}
-
-const char *tier_handoff_advice(enum tier_flight_state offer, enum tier_flight_state answer)
-{
-	switch (offer) {
-	case TIER_FLIGHT_OFFERED:
-	case TIER_FLIGHT_PUBLISHED:
-		if (answer == TIER_FLIGHT_REFUSED)
-			return "source keeps the VM; it may be offered again";
-		if (answer == TIER_FLIGHT_RUNNING || answer == TIER_FLIGHT_DONE)
-			return "conflict: the destination ran without COMMITTED; resume nowhere";
-		return "the VM is the source's; either side may still give up";
-	case TIER_FLIGHT_COMMITTED:
-		if (answer == TIER_FLIGHT_RUNNING || answer == TIER_FLIGHT_DONE)
-			return "the VM is the destination's; the source may release its extents";
-		if (answer == TIER_FLIGHT_REFUSED)
-			return "the source may resume the VM";
-		return "the VM is whole in the portal; only the destination may take it";
-	case TIER_FLIGHT_ABORTED:
-		return "over: the source kept the VM";
+	case TIER_FLIGHT_NONE:
+		holder.over = true;
+		return holder;
 	case TIER_FLIGHT_CLOSED:
-		return "over: the destination has the VM";
+		holder.over = true;
+		holder.host = f.ran ? runner(view) : offer->destination;
+		return holder;
+	case TIER_FLIGHT_ABORTED:
+		holder.over = true;
+		holder.host = offer->source;
+		return holder;
+	case TIER_FLIGHT_REQUESTED:
+	case TIER_FLIGHT_OFFERED:
+	case TIER_FLIGHT_WITHDRAWN:
+		holder.host = offer->source;
+		/* Nothing has been given away in these. */
+		holder.conflict = f.ran;
+		/* WITHDRAWN may have been stored by a later boot, which then has the VM. */
+		holder.lost =
+			tier_handoff_dead(view, offer->source,
+					  MAX(offer->source_incarnation, offer->stamp.incarnation));
+		return holder;
 	default:
-		return "no flight";
+		break;
 	}
+	if (f.ran) {
+		holder.host = runner(view);
+		holder.lost = f.runner_dead;
+		holder.conflict = offer->state == TIER_FLIGHT_PUBLISHED && !f.s_fenced;
+		return holder;
+	}
+	if (offer->state == TIER_FLIGHT_PUBLISHED && !f.s_fenced) {
+		holder.host = offer->source;
+		holder.in_portal = f.s_dead;
+		return holder;
+	}
+	holder.in_portal = whole;
+	if (f.there != TIER_FLIGHT_REFUSED && !f.d_fenced) {
+		holder.host = offer->destination;
+	} else if (!f.s_fenced) {
+		holder.host = offer->source;
+		holder.in_portal = f.s_dead;
+	} else {
+		holder.host = view->fences[offer->source].heir;
+	}
+	return holder;
+}
+
+static const char *name_of(const struct tier_super *super, uint32_t host)
+{
+	return host < super->host_count ? super->hosts[host].name : "nobody";
+}
+
+void tier_handoff_advice(const struct tier_super *super, const struct tier_handoff_view *view,
+			 char text[static 192])
+{
+	struct tier_handoff_holder holder = tier_handoff_holder(view);
+	const struct tier_offer *offer = &view->offer;
+	const char *source = name_of(super, offer->source);
+	const char *who = name_of(super, holder.host);
+
+#define SAY(...) ((void)snprintf(text, 192, __VA_ARGS__))
+	if (offer->state == TIER_FLIGHT_NONE)
+		SAY("no flight");
+	else if (offer->state == TIER_FLIGHT_ABORTED)
+		SAY("over: %s kept the VM", source);
+	else if (offer->state == TIER_FLIGHT_CLOSED)
+		SAY("over: %s has the VM", who);
+	else if (holder.conflict)
+		SAY("conflict: %s ran it without COMMITTED; resume nowhere",
+		    name_of(super, runner(view)));
+	else if (holder.lost && offer->state == TIER_FLIGHT_OFFERED)
+		SAY("the VM ended with %s; tierctl settle there ends the flight", who);
+	else if (holder.lost)
+		SAY("the VM ended with the boot of %s that ran it; tierctl settle on %s ends the "
+		    "flight",
+		    who, source);
+	else if (offer->state == TIER_FLIGHT_WITHDRAWN)
+		SAY("%s has taken the VM back; tierctl settle there if nobody is at it", who);
+	else if (holder.in_portal)
+		SAY("whole in the portal; only %s may take it: tierctl settle there", who);
+	else if (holder.host == offer->source && offer->state == TIER_FLIGHT_COMMITTED)
+		SAY("%s may resume the VM: tierctl settle there", who);
+	else if (holder.host == offer->source)
+		SAY("the VM is %s's; either side may still give up", who);
+	else
+		SAY("the VM is %s's; %s may release its extents when it says DONE", who, source);
+#undef SAY
+}
+
+const char *tier_handoff_action_name(enum tier_handoff_action action)
+{
+#define NAME(x) [TIER_HANDOFF_##x] = #x
+	static const char *const names[] = {
+		NAME(WAIT),	NAME(HOLD),	NAME(OVER),   NAME(DIE),     NAME(ABANDON),
+		NAME(DISCARD),	NAME(BACK_OUT), NAME(OFFER),  NAME(PUBLISH), NAME(COMMIT),
+		NAME(WITHDRAW), NAME(RELEASE),	NAME(TAKE),   NAME(PREPARE), NAME(ACCEPT),
+		NAME(RUN),	NAME(FINISH),	NAME(REFUSE), NAME(DROP),    NAME(KEEP),
+		NAME(GRANT),	NAME(RECLAIM),	NAME(SCRUB),  NAME(INTEND),  NAME(ASK),
+		NAME(CONFIRM),	NAME(RETRACT),
+	};
+#undef NAME
+
+	return (size_t)action < ARRAY_SIZE(names) ? names[action] : "?";
+}
+
+const char *tier_handoff_step_name(enum tier_handoff_step step)
+{
+#define NAME(x) [TIER_STEP_##x] = #x
+	static const char *const names[] = {
+		NAME(END),
+		NAME(STORE_OFFERED),
+		NAME(STORE_PUBLISHED),
+		NAME(STORE_COMMITTED),
+		NAME(STORE_WITHDRAWN),
+		NAME(STORE_ABORTED),
+		NAME(STORE_CLOSED),
+		NAME(STORE_READY),
+		NAME(STORE_ACCEPTED),
+		NAME(STORE_RUNNING),
+		NAME(STORE_DONE),
+		NAME(STORE_REFUSED),
+		NAME(STORE_CLAIMED),
+		NAME(STORE_SCRUB),
+		NAME(STORE_FREE),
+		NAME(STORE_INTENT),
+		NAME(STORE_FENCED),
+		NAME(STORE_RETRACTED),
+		NAME(CHECK_CLAIMS),
+		NAME(MOVE_VM),
+		NAME(PAUSE_VM),
+		NAME(PUT_VM),
+		NAME(CHECK_PLACEMENT),
+		NAME(START_VM),
+		NAME(FETCH_VM),
+		NAME(RESUME_VM),
+		NAME(END_VM),
+		NAME(CLOSE_EXTENTS),
+		NAME(ZERO),
+		NAME(RUN_AGENT),
+	};
+#undef NAME
+
+	return (size_t)step < ARRAY_SIZE(names) ? names[step] : "?";
 }

@@ -11,7 +11,7 @@
  */
 
 #define MANIFEST_MAGIC	 "TPmf"
-#define MANIFEST_VERSION 0
+#define MANIFEST_VERSION 1
 
 struct wire_manifest {
 	char magic[4];
@@ -185,6 +185,9 @@ static const char *check_head(const struct tier_offer *offer, const struct wire_
 	};
 	struct wire_manifest canonical = make_head(&expected);
 
+	/* Such an offer says nothing, nor how large a page is. */
+	if (offer->state == TIER_FLIGHT_NONE)
+		return "its offer is of no flight";
 	if (memcmp(head->magic, MANIFEST_MAGIC, sizeof(head->magic)) != 0)
 		return "bad magic";
 	if (get_le16(head->version) != MANIFEST_VERSION)

@@ -22,14 +22,17 @@ struct wire_offer {
 	le64 manifest_offset, manifest_bytes;
 	le64 state_offset, state_bytes;
 	le32 manifest_crc, state_crc;
-	uint8_t reserved_0[16];
+	le64 source_incarnation;
+	le32 wanted_extents;
+	uint8_t reserved_0[4];
 	char qemu_version[32];
 	char vm[64];
 	char machine_type[64];
 	char reason[160];
-	uint8_t reserved_1[32];
+	uint8_t manifest_mac[16];
+	uint8_t state_mac[16];
 	struct wire_range ranges[TIER_PORTAL_FLIGHT_RANGES];
-	uint8_t reserved_2[240];
+	uint8_t reserved_1[224];
 	struct wire_tail tail;
 };
 static_assert(sizeof(struct wire_offer) == FLIGHT_RECORD_BYTES);
@@ -38,12 +41,16 @@ static_assert(offsetof(struct wire_offer, destination) == 64);
 static_assert(offsetof(struct wire_offer, ram_bytes) == 80);
 static_assert(offsetof(struct wire_offer, manifest_offset) == 104);
 static_assert(offsetof(struct wire_offer, manifest_crc) == 136);
+static_assert(offsetof(struct wire_offer, source_incarnation) == 144);
+static_assert(offsetof(struct wire_offer, wanted_extents) == 152);
 static_assert(offsetof(struct wire_offer, qemu_version) == 160);
 static_assert(offsetof(struct wire_offer, vm) == 192);
 static_assert(offsetof(struct wire_offer, machine_type) == 256);
 static_assert(offsetof(struct wire_offer, reason) == 320);
+static_assert(offsetof(struct wire_offer, manifest_mac) == 480);
+static_assert(offsetof(struct wire_offer, state_mac) == 496);
 static_assert(offsetof(struct wire_offer, ranges) == 512);
-static_assert(offsetof(struct wire_offer, tail) == 1008);
+static_assert(offsetof(struct wire_offer, tail) == 992);
 
 struct wire_answer {
 	struct wire_head head;
@@ -52,18 +59,16 @@ struct wire_answer {
 	le32 source_slot;
 	le32 state;
 	uint8_t reserved_0[4];
-	le64 source_incarnation;
 	char qemu_version[32];
 	char reason[160];
-	uint8_t reserved_1[728];
+	uint8_t reserved_1[720];
 	struct wire_tail tail;
 };
 static_assert(sizeof(struct wire_answer) == FLIGHT_RECORD_BYTES);
 static_assert(offsetof(struct wire_answer, source) == 64);
-static_assert(offsetof(struct wire_answer, source_incarnation) == 80);
-static_assert(offsetof(struct wire_answer, qemu_version) == 88);
-static_assert(offsetof(struct wire_answer, reason) == 120);
-static_assert(offsetof(struct wire_answer, tail) == 1008);
+static_assert(offsetof(struct wire_answer, qemu_version) == 80);
+static_assert(offsetof(struct wire_answer, reason) == 112);
+static_assert(offsetof(struct wire_answer, tail) == 992);
 
 void tier_offer_encode(const struct tier_super *super, uint32_t slot,
 		       const struct tier_offer *offer, void *buffer)
@@ -76,6 +81,8 @@ void tier_offer_encode(const struct tier_super *super, uint32_t slot,
 		.ram_bytes = put_le64(offer->ram_bytes),
 		.destination_incarnation = put_le64(offer->destination_incarnation),
 		.offered_usec = put_le64(offer->offered_usec),
+		.source_incarnation = put_le64(offer->source_incarnation),
+		.wanted_extents = put_le32(offer->wanted_extents),
 		.manifest_offset = put_le64(offer->manifest.offset),
 		.manifest_bytes = put_le64(offer->manifest.bytes),
 		.manifest_crc = put_le32(offer->manifest.crc32c),
@@ -93,7 +100,9 @@ void tier_offer_encode(const struct tier_super *super, uint32_t slot,
 	for (size_t i = 0; i < MIN(offer->range_count, TIER_PORTAL_FLIGHT_RANGES); i++)
 		wire.ranges[i] = (struct wire_range){put_le32(offer->ranges[i].first),
 						     put_le32(offer->ranges[i].count)};
-	record_seal(buffer, &wire, sizeof(wire), &offer->stamp);
+	memcpy(wire.manifest_mac, offer->manifest.mac, sizeof(wire.manifest_mac));
+	memcpy(wire.state_mac, offer->state_blob.mac, sizeof(wire.state_mac));
+	record_seal(super, buffer, &wire, sizeof(wire), &offer->stamp);
 }
 
 static bool ranges_valid(const struct tier_super *super, const struct tier_offer *offer)
@@ -120,8 +129,11 @@ static bool blob_valid(const struct tier_super *super, uint32_t host, const stru
 {
 	uint64_t area_bytes, area = tier_blob_area(super, host, &area_bytes);
 
+	if (!(super->incompat & TIER_PORTAL_INCOMPAT_KEYED) &&
+	    !wire_all_zero(blob->mac, sizeof(blob->mac)))
+		return false;
 	if (blob->offset == 0 && blob->bytes == 0 && blob->crc32c == 0)
-		return !required;
+		return !required && wire_all_zero(blob->mac, sizeof(blob->mac));
 	return blob->bytes > 0 && blob->bytes <= area_bytes && blob->offset >= area &&
 	       blob->offset - area <= area_bytes - blob->bytes;
 }
@@ -135,20 +147,32 @@ static bool offer_valid(const struct tier_super *super, const struct tier_offer 
 	    !blob_valid(super, offer->source, &offer->manifest, published) ||
 	    !blob_valid(super, offer->source, &offer->state_blob, published))
 		return false;
+	/* In any state: it is an index into what is known of the hosts. */
+	if (offer->destination >= super->host_count)
+		return false;
 	if (offer->state == TIER_FLIGHT_NONE)
 		return true;
-	if (offer->state > TIER_FLIGHT_CLOSED)
-		return false;
-	if (offer->destination >= super->host_count || offer->destination == offer->source)
+	if (offer->state > TIER_FLIGHT_CLOSED || offer->destination == offer->source)
 		return false;
 	if (wire_uuid_null(&offer->flight) || (published && offer->destination_incarnation == 0))
+		return false;
+	/* A later boot may write the record of a flight, an earlier one cannot. */
+	if (offer->source_incarnation == 0 || offer->source_incarnation > offer->stamp.incarnation)
+		return false;
+	if (offer->wanted_extents == 0 || offer->wanted_extents > super->extent_count)
+		return false;
+	if (offer->range_count == 0 && (published || offer->state == TIER_FLIGHT_OFFERED))
 		return false;
 	if (offer->page_bytes < 4096 || offer->page_bytes > 65536 ||
 	    (offer->page_bytes & (offer->page_bytes - 1)) != 0 || offer->ram_bytes == 0 ||
 	    offer->ram_bytes % offer->page_bytes != 0)
 		return false;
-	return wire_name_valid(offer->vm, sizeof(offer->vm)) &&
-	       wire_name_valid(offer->machine_type, sizeof(offer->machine_type));
+	if (!wire_name_valid(offer->vm, sizeof(offer->vm)))
+		return false;
+	/* The machine has not been looked at yet. */
+	if (offer->machine_type[0] == '\0' && !published && offer->state != TIER_FLIGHT_OFFERED)
+		return wire_all_zero(offer->machine_type, sizeof(offer->machine_type));
+	return wire_name_valid(offer->machine_type, sizeof(offer->machine_type));
 }
 
 int tier_offer_decode(const struct tier_super *super, uint32_t host, uint32_t slot,
@@ -159,7 +183,7 @@ int tier_offer_decode(const struct tier_super *super, uint32_t host, uint32_t sl
 	int r;
 
 	memcpy(&wire, buffer, sizeof(wire));
-	r = record_open(&wire, sizeof(wire), &offer.stamp);
+	r = record_open(super, &wire, sizeof(wire), &offer.stamp);
 	if (r != 0)
 		return r;
 	memcpy(offer.flight.bytes, wire.flight, sizeof(wire.flight));
@@ -177,12 +201,19 @@ int tier_offer_decode(const struct tier_super *super, uint32_t host, uint32_t sl
 	for (size_t i = 0; i < MIN(offer.range_count, TIER_PORTAL_FLIGHT_RANGES); i++)
 		offer.ranges[i] = (struct tier_extent_range){get_le32(wire.ranges[i].first),
 							     get_le32(wire.ranges[i].count)};
-	offer.manifest =
-		(struct tier_blob){get_le64(wire.manifest_offset), get_le64(wire.manifest_bytes),
-				   get_le32(wire.manifest_crc)};
+	offer.manifest = (struct tier_blob){get_le64(wire.manifest_offset),
+					    get_le64(wire.manifest_bytes),
+					    get_le32(wire.manifest_crc),
+					    {}};
 	offer.state_blob = (struct tier_blob){get_le64(wire.state_offset),
-					      get_le64(wire.state_bytes), get_le32(wire.state_crc)};
+					      get_le64(wire.state_bytes),
+					      get_le32(wire.state_crc),
+					      {}};
+	memcpy(offer.manifest.mac, wire.manifest_mac, sizeof(offer.manifest.mac));
+	memcpy(offer.state_blob.mac, wire.state_mac, sizeof(offer.state_blob.mac));
 	offer.offered_usec = get_le64(wire.offered_usec);
+	offer.source_incarnation = get_le64(wire.source_incarnation);
+	offer.wanted_extents = get_le32(wire.wanted_extents);
 	if (!offer_valid(super, &offer))
 		return TIER_E_DAMAGED;
 	tier_offer_encode(super, slot, &offer, &canonical);
@@ -199,25 +230,25 @@ void tier_answer_encode(const struct tier_super *super, uint32_t host, uint32_t 
 		.source = put_le32(answer->source),
 		.source_slot = put_le32(answer->source_slot),
 		.state = put_le32(answer->state),
-		.source_incarnation = put_le64(answer->source_incarnation),
 	};
 
 	record_put_head(&wire.head, super, TIER_RECORD_ANSWER, host, slot, &answer->stamp);
 	memcpy(wire.flight, answer->flight.bytes, sizeof(wire.flight));
 	wire_put_text(wire.qemu_version, sizeof(wire.qemu_version), answer->qemu_version);
 	wire_put_text(wire.reason, sizeof(wire.reason), answer->reason);
-	record_seal(buffer, &wire, sizeof(wire), &answer->stamp);
+	record_seal(super, buffer, &wire, sizeof(wire), &answer->stamp);
 }
 
 static bool answer_valid(const struct tier_super *super, uint32_t host,
 			 const struct tier_answer *answer)
 {
+	/* In any state: they are indices. */
+	if (answer->source >= super->host_count || answer->source_slot >= TIER_PORTAL_FLIGHTS)
+		return false;
 	if (answer->state == TIER_FLIGHT_NONE)
 		return true;
 	return answer->state >= TIER_FLIGHT_READY && answer->state <= TIER_FLIGHT_REFUSED &&
-	       answer->source < super->host_count && answer->source != host &&
-	       answer->source_slot < TIER_PORTAL_FLIGHTS && answer->source_incarnation != 0 &&
-	       !wire_uuid_null(&answer->flight);
+	       answer->source != host && !wire_uuid_null(&answer->flight);
 }
 
 int tier_answer_decode(const struct tier_super *super, uint32_t host, uint32_t slot,
@@ -228,13 +259,12 @@ int tier_answer_decode(const struct tier_super *super, uint32_t host, uint32_t s
 	int r;
 
 	memcpy(&wire, buffer, sizeof(wire));
-	r = record_open(&wire, sizeof(wire), &answer.stamp);
+	r = record_open(super, &wire, sizeof(wire), &answer.stamp);
 	if (r != 0)
 		return r;
 	memcpy(answer.flight.bytes, wire.flight, sizeof(wire.flight));
 	answer.source = get_le32(wire.source);
 	answer.source_slot = get_le32(wire.source_slot);
-	answer.source_incarnation = get_le64(wire.source_incarnation);
 	answer.state = get_le32(wire.state);
 	memcpy(answer.qemu_version, wire.qemu_version, sizeof(answer.qemu_version));
 	memcpy(answer.reason, wire.reason, sizeof(answer.reason));

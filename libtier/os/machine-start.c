@@ -155,9 +155,9 @@ static void last_words(int log_fd, char *text, size_t size)
 }
 
 static int prepare_directory(const struct tier_config *config, const char *directory,
-			     const struct passwd *user, struct tier_problem *problem)
+			     const struct passwd *user, bool keep_ram, struct tier_problem *problem)
 {
-	static const char *const stale[] = {"qmp", "ram", "log"};
+	static const char *const stale[] = {"qmp", "log", "ram"};
 	_cleanup_close_ int fd = -1;
 
 	if (mkdir(config->vm_directory, 0711) < 0 && errno != EEXIST)
@@ -168,7 +168,9 @@ static int prepare_directory(const struct tier_config *config, const char *direc
 	fd = open(directory, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return tier_problem_set(problem, -errno, directory, NULL, "cannot open");
-	for (size_t i = 0; i < ARRAY_SIZE(stale); i++) {
+	if (keep_ram && faccessat(fd, "ram", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return tier_problem_set(problem, -errno, directory, NULL, "its RAM is gone");
+	for (size_t i = 0; i < ARRAY_SIZE(stale) - keep_ram; i++) {
 		if (unlinkat(fd, stale[i], 0) < 0 && errno != ENOENT)
 			return tier_problem_set(problem, -errno, directory, NULL,
 						"cannot remove old %s", stale[i]);
@@ -224,10 +226,13 @@ int tier_machine_start(const struct tier_config *config, const char *name, bool 
 	_cleanup_close_ int lock = -1;
 	int r = machine_lock(config, name, &lock, problem);
 
-	return r ?: machine_start_locked(config, name, incoming, ret, problem);
+	return r
+		       ?: machine_start_locked(config, name,
+					       incoming ? MACHINE_INCOMING : MACHINE_BOOT, ret,
+					       problem);
 }
 
-int machine_start_locked(const struct tier_config *config, const char *name, bool incoming,
+int machine_start_locked(const struct tier_config *config, const char *name, enum machine_start how,
 			 struct tier_machine **ret, struct tier_problem *problem)
 {
 	const struct tier_config_machine *machine = tier_config_machine(config, name);
@@ -260,10 +265,10 @@ int machine_start_locked(const struct tier_config *config, const char *name, boo
 		return tier_problem_set(problem, -errno, name,
 					"install qemu-system-x86, or set Qemu=", "cannot run %s",
 					machine->qemu);
-	r = prepare_directory(config, directory, user, problem);
+	r = prepare_directory(config, directory, user, how == MACHINE_INCOMING_KEEP_RAM, problem);
 	if (r)
 		return r;
-	r = build_argv(machine, directory, incoming, &argv);
+	r = build_argv(machine, directory, how != MACHINE_BOOT, &argv);
 	if (r)
 		return r;
 	snprintf(path, sizeof(path), "%s/log", directory);

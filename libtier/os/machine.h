@@ -26,8 +26,14 @@ int machine_connect(const struct tier_config *config, const char *name, struct t
 int machine_lock(const struct tier_config *config, const char *name, int *ret_fd,
 		 struct tier_problem *problem);
 
+enum machine_start {
+	MACHINE_BOOT,
+	MACHINE_INCOMING,	   /* waits for a device state */
+	MACHINE_INCOMING_KEEP_RAM, /* the same, on the RAM that an earlier process has left */
+};
+
 /* tier_machine_start() for a caller that holds the lock. */
-int machine_start_locked(const struct tier_config *config, const char *name, bool incoming,
+int machine_start_locked(const struct tier_config *config, const char *name, enum machine_start how,
 			 struct tier_machine **ret, struct tier_problem *problem);
 
 /* VmDirectory/NAME */

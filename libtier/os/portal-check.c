@@ -2,7 +2,8 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
-#include "portal-map.h"
+#include "portal-pair.h"
+#include "tier-flight.h"
 #include "util.h"
 
 /* A record of an earlier portal, or of another place in this one, fails like any other damage. */
@@ -32,6 +33,21 @@ __attribute__((format(printf, 4, 5))) static void add(struct findings *findings,
 	va_end(arguments);
 }
 
+/* To the finding that was added last. */
+__attribute__((format(printf, 2, 3))) static void advise(struct findings *findings,
+							 const char *format, ...)
+{
+	struct tier_finding *finding;
+	va_list arguments;
+
+	if (findings->count == 0 || findings->no_memory)
+		return;
+	finding = &findings->items[findings->count - 1];
+	va_start(arguments, format);
+	vsnprintf(finding->next, sizeof(finding->next), format, arguments);
+	va_end(arguments);
+}
+
 static void check_super(struct tier_portal *portal, struct findings *findings)
 {
 	for (unsigned copy = 0; copy < 2; copy++) {
@@ -40,22 +56,89 @@ static void check_super(struct tier_portal *portal, struct findings *findings)
 
 		snprintf(object, sizeof(object), "superblock copy %u", copy);
 		add(findings, bad, object, bad ? "damaged; the other copy is used" : "good");
+		if (bad)
+			advise(findings, "tierctl portal check --repair restores it, on any host");
 	}
+}
+
+/* Its two copies; true if there is a record that can be read. */
+static bool check_pair(struct tier_portal *portal, enum tier_record_kind kind, uint32_t host,
+		       uint32_t index, const char *object, struct findings *findings)
+{
+	unsigned copy = 0;
+	enum portal_pair_state state =
+		portal_pair_look(portal, (struct portal_place){kind, host, index}, &copy);
+
+	switch (state) {
+	case PORTAL_PAIR_NEVER:
+		return false;
+	case PORTAL_PAIR_GOOD:
+		return true;
+	case PORTAL_PAIR_BEHIND:
+		add(findings, true, object,
+		    "its writing was interrupted between the copies; the newer one counts");
+		break;
+	case PORTAL_PAIR_HALF:
+		add(findings, true, object,
+		    "copy %u damaged, or its writing was interrupted; the other one counts", copy);
+		break;
+	case PORTAL_PAIR_BAD:
+		add(findings, true, object, "%s", no_good_copy);
+		break;
+	case PORTAL_PAIR_RESTLESS:
+		add(findings, true, object, "it is being written all the time");
+		return false;
+	}
+	advise(findings, "tierctl portal check --repair, on %s", portal->super.hosts[host].name);
+	return state != PORTAL_PAIR_BAD;
 }
 
 static void check_host(struct tier_portal *portal, uint32_t host, struct findings *findings)
 {
 	struct tier_host_record record;
 	char object[64];
-	int r = tier_portal_read_host(portal, host, &record);
+	int r;
 
 	snprintf(object, sizeof(object), "host %s", portal->super.hosts[host].name);
-	if (r == 0)
-		add(findings, false, object, "good, incarnation %016" PRIx64 ", beat %" PRIu64,
+	check_pair(portal, TIER_RECORD_HOST, host, 0, object, findings);
+	r = tier_portal_read_host(portal, host, &record);
+	if (r == TIER_E_NOT_FOUND)
+		add(findings, false, object, "has never written");
+	else if (r == 0)
+		add(findings, false, object, "good, boot %" PRIu64 ", beat %" PRIu64,
 		    record.stamp.incarnation, record.stamp.generation);
-	else
-		add(findings, r != TIER_E_NOT_FOUND, object, "%s",
-		    r == TIER_E_NOT_FOUND ? "has never written" : no_good_copy);
+}
+
+static void check_fences(struct tier_portal *portal, uint32_t host, struct findings *findings)
+{
+	const struct tier_super *super = &portal->super;
+
+	for (uint32_t target = 0; target < super->host_count; target++) {
+		struct tier_fence_record record;
+		char object[64];
+
+		if (target == host)
+			continue;
+		snprintf(object, sizeof(object), "fence of %.24s by %.24s",
+			 super->hosts[target].name, super->hosts[host].name);
+		if (!check_pair(portal, TIER_RECORD_FENCE, host, target, object, findings)) {
+			if (tier_portal_read_fence(portal, host, target, &record) !=
+			    TIER_E_NOT_FOUND)
+				advise(findings, "tierctl portal fence %s, on %s, stores it anew",
+				       super->hosts[target].name, super->hosts[host].name);
+			continue;
+		}
+		if (tier_portal_read_fence(portal, host, target, &record) != 0 ||
+		    record.state == TIER_FENCE_NONE)
+			continue;
+		add(findings, false, object, "%s, boots up to %" PRIu64 "%s%s",
+		    tier_fence_state_name(record.state), record.upto,
+		    record.state == TIER_FENCE_FENCED ? ", heir is " : "",
+		    record.state == TIER_FENCE_FENCED ? super->hosts[record.heir].name : "");
+		if (record.state == TIER_FENCE_INTENT)
+			advise(findings, "if nobody is at it: tierctl portal fence %s, on %s",
+			       super->hosts[target].name, super->hosts[host].name);
+	}
 }
 
 /* The flight that may hold an extent: what the offers of all hosts say. */
@@ -71,6 +154,32 @@ static bool flight_known(struct tier_portal *portal, const struct tier_uuid *fli
 	return false;
 }
 
+/* Claims that nobody needs, by the table that the home goes by. */
+static void check_needless(struct tier_portal *portal, uint32_t host,
+			   const struct tier_handoff_view *view, struct findings *findings)
+{
+	_cleanup_free_ struct tier_home_task *tasks = NULL;
+	size_t count = 0;
+	int r = tier_portal_home_look(portal, host, view, 0, &tasks, &count, NULL);
+
+	if (r == -ENOMEM)
+		findings->no_memory = true;
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		bool known = flight_known(portal, &tasks[i].flight);
+		char object[64], uuid[37];
+
+		if (tasks[i].action != TIER_HANDOFF_RECLAIM)
+			continue;
+		tier_uuid_format(&tasks[i].flight, uuid);
+		snprintf(object, sizeof(object), "extent %u", tasks[i].extent);
+		add(findings, !known, object,
+		    known ? "claimed for flight %s, which does not need it any more"
+			  : "claimed for flight %s, which nobody offers",
+		    uuid);
+		advise(findings, "cxl-tierd on %s takes it back", portal->super.hosts[host].name);
+	}
+}
+
 static void check_extents(struct tier_portal *portal, uint32_t host, struct findings *findings)
 {
 	const struct tier_portal_slot *slot = &portal->super.hosts[host];
@@ -80,32 +189,18 @@ static void check_extents(struct tier_portal *portal, uint32_t host, struct find
 	for (uint32_t i = 0; i < slot->extent_count; i++) {
 		uint32_t extent = slot->first_extent + i;
 		struct tier_extent_record record = {.state = TIER_EXTENT_FREE};
-		int r = tier_portal_read_extent(portal, extent, &record);
+		int r;
 
 		snprintf(object, sizeof(object), "extent %u", extent);
-		if (r != 0 && r != TIER_E_NOT_FOUND) {
-			add(findings, true, object, "%s", no_good_copy);
-			continue;
-		}
-		states[record.state]++;
-		if (record.state == TIER_EXTENT_CLAIMED && !flight_known(portal, &record.flight)) {
-			char uuid[37];
-
-			tier_uuid_format(&record.flight, uuid);
-			add(findings, true, object, "claimed for flight %s, which nobody offers",
-			    uuid);
-		}
+		check_pair(portal, TIER_RECORD_EXTENT, host, extent, object, findings);
+		r = tier_portal_read_extent(portal, extent, &record);
+		if (r == 0 || r == TIER_E_NOT_FOUND)
+			states[record.state]++;
 	}
 	snprintf(object, sizeof(object), "extents of %s", slot->name);
 	add(findings, false, object, "%u free, %u claimed, %u to be scrubbed, %u retired",
 	    states[TIER_EXTENT_FREE], states[TIER_EXTENT_CLAIMED], states[TIER_EXTENT_SCRUB],
 	    states[TIER_EXTENT_RETIRED]);
-}
-
-static bool flight_open(const struct tier_offer *offer)
-{
-	return offer->state == TIER_FLIGHT_OFFERED || offer->state == TIER_FLIGHT_PUBLISHED ||
-	       offer->state == TIER_FLIGHT_COMMITTED;
 }
 
 /* Every extent of an open flight is claimed for it; a record has one flight, so none has two. */
@@ -133,7 +228,8 @@ static void check_blobs(struct tier_portal *portal, const struct tier_offer *off
 	struct tier_problem problem;
 	int r;
 
-	r = tier_portal_read_blob(portal, offer->source, &offer->manifest, &text, &problem);
+	r = tier_portal_read_blob(portal, offer->source, &offer->flight, &offer->manifest, &text,
+				  &problem);
 	if (r == 0)
 		r = tier_manifest_decode(&portal->super, offer, text, offer->manifest.bytes,
 					 &manifest, &problem);
@@ -144,53 +240,90 @@ static void check_blobs(struct tier_portal *portal, const struct tier_offer *off
 	else
 		add(findings, false, object, "manifest good, %zu runs", manifest->run_count);
 	tier_manifest_free(manifest);
-	r = tier_portal_read_blob(portal, offer->source, &offer->state_blob, &state, &problem);
+	r = tier_portal_read_blob(portal, offer->source, &offer->flight, &offer->state_blob, &state,
+				  &problem);
 	if (r == -ENOMEM)
 		findings->no_memory = true;
 	else if (r != 0)
 		add(findings, true, object, "device state: %s", problem.text);
 }
 
-static void check_offers(struct tier_portal *portal, uint32_t host, struct findings *findings)
+/* By the records alone: does it wait for somebody who does not come? */
+static bool stuck(const struct tier_handoff_view *view)
 {
-	for (uint32_t slot = 0; slot < TIER_PORTAL_FLIGHTS; slot++) {
-		struct tier_offer offer;
-		struct tier_answer answer;
-		char object[64];
-		int r = tier_portal_read_offer(portal, host, slot, &offer);
+	const struct tier_offer *offer = &view->offer;
+	struct tier_handoff_holder holder = tier_handoff_holder(view);
 
-		if (r == TIER_E_NOT_FOUND)
-			continue;
-		snprintf(object, sizeof(object), "offer %s/%u", portal->super.hosts[host].name,
-			 slot);
-		if (r != 0) {
-			add(findings, true, object, "%s", no_good_copy);
-			continue;
-		}
-		r = tier_portal_find_answer(portal, &offer, slot, &answer, NULL);
-		add(findings, false, object, "%s, VM %s, answer %s",
-		    tier_flight_state_name(offer.state), offer.vm,
-		    tier_flight_state_name(r == 0 ? answer.state : TIER_FLIGHT_NONE));
-		if (flight_open(&offer))
-			check_claims(portal, &offer, object, findings);
-		if (offer.state == TIER_FLIGHT_PUBLISHED || offer.state == TIER_FLIGHT_COMMITTED)
-			check_blobs(portal, &offer, object, findings);
-	}
+	return holder.conflict || holder.lost ||
+	       tier_handoff_dead(view, offer->source, offer->source_incarnation) ||
+	       tier_handoff_dead(view, offer->destination, offer->destination_incarnation);
 }
 
-static void check_answers(struct tier_portal *portal, uint32_t host, struct findings *findings)
+static void check_advice(struct tier_portal *portal, const struct tier_offer *offer, uint32_t slot,
+			 const char *object, struct findings *findings)
 {
-	for (uint32_t slot = 0; slot < TIER_PORTAL_FLIGHTS; slot++) {
-		struct tier_answer answer;
-		char object[64];
-		int r = tier_portal_read_answer(portal, host, slot, &answer);
+	struct tier_handoff_view view = {.self = TIER_PORTAL_NO_HOST};
+	char advice[192];
+	int r = tier_portal_look(portal, offer->source, slot, &offer->flight, &view);
 
-		if (r == 0 || r == TIER_E_NOT_FOUND)
-			continue;
-		snprintf(object, sizeof(object), "answer %s/%u", portal->super.hosts[host].name,
-			 slot);
-		add(findings, true, object, "%s", no_good_copy);
+	if (r) {
+		add(findings, true, object,
+		    "stuck: a record that it is decided on cannot be read, so nobody may act");
+		return;
 	}
+	if (!stuck(&view))
+		return;
+	tier_handoff_advice(&portal->super, &view, advice);
+	add(findings, true, object, "stuck: the boot of a host that it ran on or is for is over");
+	advise(findings, "%s", advice);
+}
+
+static void check_offer(struct tier_portal *portal, uint32_t host, uint32_t slot,
+			struct findings *findings)
+{
+	struct tier_answer answer;
+	struct tier_offer offer;
+	char object[64], why[256];
+	bool needed;
+	int r;
+
+	snprintf(object, sizeof(object), "offer %s/%u", portal->super.hosts[host].name, slot);
+	if (!check_pair(portal, TIER_RECORD_OFFER, host, slot, object, findings)) {
+		if (tier_portal_read_offer(portal, host, slot, &offer) == TIER_E_NOT_FOUND)
+			return;
+		portal_explain_offer(portal, host, slot, &needed, why);
+		advise(findings, "%s", why);
+		return;
+	}
+	if (tier_portal_read_offer(portal, host, slot, &offer) != 0 ||
+	    offer.state == TIER_FLIGHT_NONE)
+		return;
+	r = tier_portal_find_answer(portal, offer.destination, &offer, slot, &answer, NULL);
+	add(findings, false, object, "%s, VM %s, answer %s", tier_flight_state_name(offer.state),
+	    offer.vm, tier_flight_state_name(r == 0 ? answer.state : TIER_FLIGHT_NONE));
+	if (!portal_flight_open(&offer))
+		return;
+	check_advice(portal, &offer, slot, object, findings);
+	/* Whoever takes the VM back gives the extents back, too. */
+	if (offer.state != TIER_FLIGHT_WITHDRAWN)
+		check_claims(portal, &offer, object, findings);
+	if (offer.state == TIER_FLIGHT_PUBLISHED || offer.state == TIER_FLIGHT_COMMITTED)
+		check_blobs(portal, &offer, object, findings);
+}
+
+static void check_answer(struct tier_portal *portal, uint32_t host, uint32_t slot,
+			 struct findings *findings)
+{
+	struct tier_answer answer;
+	char object[64], why[256];
+	bool needed;
+
+	snprintf(object, sizeof(object), "answer %s/%u", portal->super.hosts[host].name, slot);
+	if (check_pair(portal, TIER_RECORD_ANSWER, host, slot, object, findings) ||
+	    tier_portal_read_answer(portal, host, slot, &answer) == TIER_E_NOT_FOUND)
+		return;
+	portal_explain_answer(portal, host, &needed, why);
+	advise(findings, "%s", why);
 }
 
 static int bad_first(const void *a, const void *b)
@@ -225,14 +358,22 @@ static int sort(struct findings *findings)
 int tier_portal_check(struct tier_portal *portal, struct tier_finding **ret_findings,
 		      size_t *ret_count)
 {
+	struct tier_handoff_view view = {.self = TIER_PORTAL_NO_HOST};
 	struct findings findings = {};
+	bool known = tier_portal_look_hosts(portal, &view) == 0;
 
 	check_super(portal, &findings);
 	for (uint32_t host = 0; host < portal->super.host_count; host++) {
 		check_host(portal, host, &findings);
+		check_fences(portal, host, &findings);
 		check_extents(portal, host, &findings);
-		check_offers(portal, host, &findings);
-		check_answers(portal, host, &findings);
+		/* While a fence cannot be read nobody takes anything back. */
+		if (known)
+			check_needless(portal, host, &view, &findings);
+		for (uint32_t slot = 0; slot < TIER_PORTAL_FLIGHTS; slot++) {
+			check_offer(portal, host, slot, &findings);
+			check_answer(portal, host, slot, &findings);
+		}
 	}
 	if (findings.no_memory || sort(&findings) < 0) {
 		free(findings.items);

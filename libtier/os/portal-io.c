@@ -4,9 +4,8 @@
 #include "portal-map.h"
 #include "util.h"
 
-#define LINE	     64
-#define RECORD_BYTES 1024 /* the largest */
-#define READ_TRIES   64
+#define LINE	   64
+#define READ_TRIES 64
 
 union record {
 	struct tier_stamp stamp; /* all begin with it */
@@ -14,7 +13,9 @@ union record {
 	struct tier_extent_record extent;
 	struct tier_offer offer;
 	struct tier_answer answer;
+	struct tier_fence_record fence;
 };
+static_assert(offsetof(struct tier_fence_record, stamp) == 0);
 static_assert(offsetof(struct tier_host_record, stamp) == 0);
 static_assert(offsetof(struct tier_extent_record, stamp) == 0);
 static_assert(offsetof(struct tier_offer, stamp) == 0);
@@ -24,7 +25,7 @@ static_assert(offsetof(struct tier_answer, stamp) == 0);
 struct place {
 	enum tier_record_kind kind;
 	uint32_t host;	/* slot of the writer */
-	uint32_t index; /* flight slot or extent */
+	uint32_t index; /* flight slot, extent or fenced host */
 };
 
 static bool place_valid(const struct tier_super *super, struct place place)
@@ -39,6 +40,8 @@ static bool place_valid(const struct tier_super *super, struct place place)
 	case TIER_RECORD_OFFER:
 	case TIER_RECORD_ANSWER:
 		return place.index < TIER_PORTAL_FLIGHTS;
+	case TIER_RECORD_FENCE:
+		return place.index < super->host_count && place.index != place.host;
 	}
 	return false;
 }
@@ -55,6 +58,8 @@ static int decode(const struct tier_super *super, struct place place, const void
 		return tier_offer_decode(super, place.host, place.index, buffer, &ret->offer);
 	case TIER_RECORD_ANSWER:
 		return tier_answer_decode(super, place.host, place.index, buffer, &ret->answer);
+	case TIER_RECORD_FENCE:
+		return tier_fence_decode(super, place.host, place.index, buffer, &ret->fence);
 	}
 	return -EINVAL;
 }
@@ -71,6 +76,8 @@ static void encode(const struct tier_super *super, struct place place, const uni
 		return tier_offer_encode(super, place.index, &record->offer, buffer);
 	case TIER_RECORD_ANSWER:
 		return tier_answer_encode(super, place.host, place.index, &record->answer, buffer);
+	case TIER_RECORD_FENCE:
+		return tier_fence_encode(super, &record->fence, buffer);
 	}
 }
 
@@ -81,7 +88,7 @@ static char *copy_at(const struct tier_portal *portal, struct place place, unsig
 }
 
 static void copy_out(const struct tier_portal *portal, struct place place, size_t bytes,
-		     uint8_t buffers[2][RECORD_BYTES])
+		     uint8_t buffers[2][TIER_RECORD_MAX_BYTES])
 {
 	for (unsigned copy = 0; copy < 2; copy++) {
 		const char *from = copy_at(portal, place, copy);
@@ -96,9 +103,9 @@ static void copy_out(const struct tier_portal *portal, struct place place, size_
  * two writes, and so go back behind what was read earlier; two equal passes cannot.
  */
 static bool copy_out_at_rest(const struct tier_portal *portal, struct place place, size_t bytes,
-			     uint8_t buffers[2][RECORD_BYTES])
+			     uint8_t buffers[2][TIER_RECORD_MAX_BYTES])
 {
-	uint8_t again[2][RECORD_BYTES];
+	uint8_t again[2][TIER_RECORD_MAX_BYTES];
 
 	copy_out(portal, place, bytes, buffers);
 	for (unsigned i = 0; i < READ_TRIES; i++) {
@@ -113,7 +120,7 @@ static bool copy_out_at_rest(const struct tier_portal *portal, struct place plac
 
 /* What a writer has to know of the pair. */
 struct turn {
-	unsigned copy;	   /* the one to overwrite */
+	unsigned copy;	   /* the one to overwrite first: it counts less */
 	uint64_t sequence; /* the highest so far */
 };
 
@@ -121,27 +128,32 @@ struct turn {
 static int read_pair(const struct tier_portal *portal, struct place place, union record *ret,
 		     struct turn *ret_turn)
 {
-	uint8_t buffers[2][RECORD_BYTES];
+	uint8_t buffers[2][TIER_RECORD_MAX_BYTES];
+	size_t bytes = tier_record_bytes(place.kind);
 	union record records[2];
 	int outcome[2];
-	unsigned newer = 1;
+	unsigned newer;
 
 	if (!place_valid(&portal->super, place))
 		return -EINVAL;
-	if (!copy_out_at_rest(portal, place, tier_record_bytes(place.kind), buffers))
+	if (!copy_out_at_rest(portal, place, bytes, buffers))
 		return -EBUSY;
 	for (unsigned copy = 0; copy < 2; copy++) {
 		outcome[copy] = decode(&portal->super, place, buffers[copy], &records[copy]);
 		if (outcome[copy] != 0)
 			records[copy].stamp.sequence = 0;
 	}
-	if (records[0].stamp.sequence > records[1].stamp.sequence)
-		newer = 0;
+	newer = records[1].stamp.sequence > records[0].stamp.sequence ? 1 : 0;
 	*ret_turn = (struct turn){newer ^ 1, records[newer].stamp.sequence};
+	/*
+	 * One torn and one never written: the first writing was interrupted. After any that was not,
+	 * both are written.
+	 */
 	if (outcome[0] != 0 && outcome[1] != 0)
-		return outcome[0] == TIER_E_DAMAGED ? outcome[0] : outcome[1];
-	/* No writer makes two copies of one sequence. */
-	if (records[0].stamp.sequence == records[1].stamp.sequence)
+		return outcome[0] == TIER_E_NOT_FOUND ? outcome[0] : outcome[1];
+	/* At rest the copies are the same; no writer makes two of one sequence that differ. */
+	if (records[0].stamp.sequence == records[1].stamp.sequence &&
+	    memcmp(buffers[0], buffers[1], bytes) != 0)
 		return TIER_E_DAMAGED;
 	*ret = records[newer];
 	return 0;
@@ -156,14 +168,26 @@ static int read_record(const struct tier_portal *portal, struct place place, uni
 	return r == -EBUSY ? TIER_E_DAMAGED : r;
 }
 
+/* Until its last line is in memory the copy is torn, and the other one counts. */
+static void write_copy(struct tier_portal *portal, struct place place, unsigned copy,
+		       const uint8_t *buffer, size_t bytes)
+{
+	char *to = copy_at(portal, place, copy);
+	size_t body = bytes - LINE;
+
+	memcpy(to, buffer, body);
+	cache_flush(portal->cache, to, body);
+	memcpy(to + body, buffer + body, LINE);
+	cache_flush(portal->cache, to + body, LINE);
+}
+
 static int write_record(struct tier_portal *portal, struct place place, const void *record,
 			size_t record_bytes)
 {
-	uint8_t buffer[RECORD_BYTES];
+	uint8_t buffer[TIER_RECORD_MAX_BYTES];
 	union record old, new, check;
-	size_t bytes = tier_record_bytes(place.kind), body = bytes - LINE;
+	size_t bytes = tier_record_bytes(place.kind);
 	struct turn turn;
-	char *to;
 	int r;
 
 	if (!portal->writable)
@@ -180,12 +204,13 @@ static int write_record(struct tier_portal *portal, struct place place, const vo
 	if (decode(&portal->super, place, buffer, &check) != 0)
 		return -EINVAL;
 
-	/* Until its last line is in memory the copy is torn, and the other one counts. */
-	to = copy_at(portal, place, turn.copy);
-	memcpy(to, buffer, body);
-	cache_flush(portal->cache, to, body);
-	memcpy(to + body, buffer + body, LINE);
-	cache_flush(portal->cache, to + body, LINE);
+	/*
+	 * The copy that counts less first: while it is torn the other one counts, and once it is
+	 * whole the other one does not. Both, so that no damage to one copy brings back what was
+	 * there before.
+	 */
+	write_copy(portal, place, turn.copy, buffer, bytes);
+	write_copy(portal, place, turn.copy ^ 1, buffer, bytes);
 	return 0;
 }
 
@@ -196,6 +221,17 @@ int tier_portal_read_host(struct tier_portal *portal, uint32_t host, struct tier
 
 	if (r == 0)
 		*ret = record.host;
+	return r;
+}
+
+int tier_portal_read_fence(struct tier_portal *portal, uint32_t host, uint32_t target,
+			   struct tier_fence_record *ret)
+{
+	union record record;
+	int r = read_record(portal, (struct place){TIER_RECORD_FENCE, host, target}, &record);
+
+	if (r == 0)
+		*ret = record.fence;
 	return r;
 }
 
@@ -233,14 +269,22 @@ int tier_portal_read_answer(struct tier_portal *portal, uint32_t host, uint32_t 
 	return r;
 }
 
-int tier_portal_find_answer(struct tier_portal *portal, const struct tier_offer *offer,
-			    uint32_t offer_slot, struct tier_answer *ret, uint32_t *ret_slot)
+int tier_portal_find_answer(struct tier_portal *portal, uint32_t host,
+			    const struct tier_offer *offer, uint32_t offer_slot,
+			    struct tier_answer *ret, uint32_t *ret_slot)
 {
+	int outcome = TIER_E_NOT_FOUND;
+
 	for (uint32_t slot = 0; slot < TIER_PORTAL_FLIGHTS; slot++) {
 		struct tier_answer answer;
+		int r = tier_portal_read_answer(portal, host, slot, &answer);
 
-		if (tier_portal_read_answer(portal, offer->destination, slot, &answer) != 0 ||
-		    answer.state == TIER_FLIGHT_NONE || answer.source != offer->source ||
+		if (r < 0)
+			return r;
+		/* Which flight it belongs to cannot be told; maybe this one. */
+		if (r == TIER_E_DAMAGED)
+			outcome = r;
+		if (r != 0 || answer.state == TIER_FLIGHT_NONE || answer.source != offer->source ||
 		    answer.source_slot != offer_slot ||
 		    answer.stamp.generation != offer->stamp.generation ||
 		    memcmp(&answer.flight, &offer->flight, sizeof(offer->flight)) != 0)
@@ -250,7 +294,7 @@ int tier_portal_find_answer(struct tier_portal *portal, const struct tier_offer 
 			*ret_slot = slot;
 		return 0;
 	}
-	return TIER_E_NOT_FOUND;
+	return outcome;
 }
 
 int tier_portal_write_host(struct tier_portal *portal, uint32_t host,
@@ -258,6 +302,12 @@ int tier_portal_write_host(struct tier_portal *portal, uint32_t host,
 {
 	return write_record(portal, (struct place){TIER_RECORD_HOST, host, 0}, record,
 			    sizeof(*record));
+}
+
+int tier_portal_write_fence(struct tier_portal *portal, const struct tier_fence_record *record)
+{
+	return write_record(portal, (struct place){TIER_RECORD_FENCE, record->host, record->target},
+			    record, sizeof(*record));
 }
 
 int tier_portal_write_extent(struct tier_portal *portal, const struct tier_extent_record *record)
@@ -282,9 +332,10 @@ int tier_portal_write_answer(struct tier_portal *portal, uint32_t host, uint32_t
 			    sizeof(*answer));
 }
 
-int tier_portal_read_blob(struct tier_portal *portal, uint32_t host, const struct tier_blob *blob,
-			  void **ret, struct tier_problem *problem)
+int tier_portal_read_blob(struct tier_portal *portal, uint32_t host, const struct tier_uuid *flight,
+			  const struct tier_blob *blob, void **ret, struct tier_problem *problem)
 {
+	uint8_t mac[TIER_PORTAL_MAC_BYTES];
 	_cleanup_free_ void *data = NULL;
 	uint64_t area, area_bytes;
 
@@ -305,12 +356,18 @@ int tier_portal_read_blob(struct tier_portal *portal, uint32_t host, const struc
 		return tier_problem_set(problem, TIER_E_DAMAGED, portal->path, NULL,
 					"a blob of host %s has a bad checksum",
 					portal->super.hosts[host].name);
+	tier_blob_mac(&portal->super, flight, data, blob->bytes, mac);
+	if (memcmp(mac, blob->mac, sizeof(mac)) != 0)
+		return tier_problem_set(problem, TIER_E_DAMAGED, portal->path, NULL,
+					"a blob of host %s was not written with the portal's key",
+					portal->super.hosts[host].name);
 	*ret = TAKE(data);
 	return 0;
 }
 
-int tier_portal_write_blob(struct tier_portal *portal, uint32_t host, uint64_t offset,
-			   const void *data, size_t bytes, struct tier_blob *ret)
+int tier_portal_write_blob(struct tier_portal *portal, uint32_t host,
+			   const struct tier_uuid *flight, uint64_t offset, const void *data,
+			   size_t bytes, struct tier_blob *ret)
 {
 	uint64_t area, area_bytes;
 	char *to;
@@ -334,5 +391,6 @@ int tier_portal_write_blob(struct tier_portal *portal, uint32_t host, uint64_t o
 	cache_flush(portal->cache, to, bytes);
 	*ret = (struct tier_blob){
 		.offset = area + offset, .bytes = bytes, .crc32c = tier_crc32c(0, data, bytes)};
+	tier_blob_mac(&portal->super, flight, data, bytes, ret->mac);
 	return 0;
 }

@@ -60,6 +60,8 @@ static int super_object(const struct tier_super *super, sd_json_variant *hosts,
 		SD_JSON_BUILD_PAIR_UNSIGNED("extents", super->extent_count),
 		SD_JSON_BUILD_PAIR_BOOLEAN("hardware_coherent", super->hardware_coherent),
 		SD_JSON_BUILD_PAIR_BOOLEAN("proven_on_hardware", false),
+		SD_JSON_BUILD_PAIR_BOOLEAN("keyed",
+					   (super->incompat & TIER_PORTAL_INCOMPAT_KEYED) != 0),
 		SD_JSON_BUILD_PAIR_UNSIGNED("formatted_usec", super->formatted_usec),
 		SD_JSON_BUILD_PAIR_VARIANT("hosts", hosts));
 }
@@ -162,6 +164,8 @@ static int flight_object(struct tier_portal *portal, uint32_t host, uint32_t slo
 {
 	const struct tier_super *super = &portal->super;
 	_cleanup_json_ sd_json_variant *ranges = NULL;
+	char advice[192] = "damaged: start nothing; tierctl portal check";
+	struct tier_handoff_view view = {.self = TIER_PORTAL_NO_HOST};
 	struct tier_answer answer = {};
 	struct tier_offer offer;
 	char flight[37];
@@ -174,8 +178,10 @@ static int flight_object(struct tier_portal *portal, uint32_t host, uint32_t slo
 				      SD_JSON_BUILD_PAIR_STRING("source", super->hosts[host].name),
 				      SD_JSON_BUILD_PAIR_UNSIGNED("slot", slot),
 				      SD_JSON_BUILD_PAIR_STRING("offer", "damaged"));
-	if (tier_portal_find_answer(portal, &offer, slot, &answer, NULL) != 0)
+	if (tier_portal_find_answer(portal, offer.destination, &offer, slot, &answer, NULL) != 0)
 		answer.state = TIER_FLIGHT_NONE;
+	if (tier_portal_look(portal, host, slot, &offer.flight, &view) == 0)
+		tier_handoff_advice(super, &view, advice);
 	r = ranges_array(&offer, &ranges);
 	if (r < 0)
 		return r;
@@ -189,8 +195,8 @@ static int flight_object(struct tier_portal *portal, uint32_t host, uint32_t slo
 		SD_JSON_BUILD_PAIR_UNSIGNED("generation", offer.stamp.generation),
 		SD_JSON_BUILD_PAIR_STRING("offer", tier_flight_state_name(offer.state)),
 		SD_JSON_BUILD_PAIR_STRING("answer", tier_flight_state_name(answer.state)),
-		SD_JSON_BUILD_PAIR_STRING("advice", tier_handoff_advice(offer.state, answer.state)),
-		SD_JSON_BUILD_PAIR_STRING("source_incarnation", hex(offer.stamp.incarnation).text),
+		SD_JSON_BUILD_PAIR_STRING("advice", advice),
+		SD_JSON_BUILD_PAIR_STRING("source_incarnation", hex(offer.source_incarnation).text),
 		SD_JSON_BUILD_PAIR_STRING("destination_incarnation",
 					  hex(offer.destination_incarnation).text),
 		SD_JSON_BUILD_PAIR_STRING("machine_type", offer.machine_type),

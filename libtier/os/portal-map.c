@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 
+#include "portal-key.h"
 #include "portal-map.h"
 #include "util.h"
 
@@ -84,8 +85,8 @@ int tier_portal_probe(const char *path, struct tier_super *ret, struct tier_prob
 
 DEFINE_CLEANUP(struct tier_portal *, tier_portal_close)
 
-int tier_portal_open(const char *path, unsigned flags, struct tier_portal **ret,
-		     struct tier_problem *problem)
+int portal_open_with_keys(const char *path, unsigned flags, const char *key_directory,
+			  struct tier_portal **ret, struct tier_problem *problem)
 {
 	_cleanup_(tier_portal_closep) struct tier_portal *portal = NULL;
 	_cleanup_window_ struct portal_window probe = {};
@@ -108,6 +109,8 @@ int tier_portal_open(const char *path, unsigned flags, struct tier_portal **ret,
 		return tier_problem_set(problem, r, path, NULL, "cannot map it");
 	r = portal_super_read(&portal->device, &probe, path, &portal->super, &portal->health,
 			      problem);
+	if (r == 0)
+		r = portal_key_load(key_directory, &portal->super, problem);
 	if (r != 0)
 		return r;
 	if (portal->super.control_bytes > portal->device.bytes)
@@ -126,11 +129,18 @@ int tier_portal_open(const char *path, unsigned flags, struct tier_portal **ret,
 	return 0;
 }
 
+int tier_portal_open(const char *path, unsigned flags, struct tier_portal **ret,
+		     struct tier_problem *problem)
+{
+	return portal_open_with_keys(path, flags, portal_key_directory(), ret, problem);
+}
+
 struct tier_portal *tier_portal_close(struct tier_portal *portal)
 {
 	if (portal) {
 		portal_window_done(&portal->window);
 		portal_device_done(&portal->device);
+		explicit_bzero(portal->super.key, sizeof(portal->super.key));
 		free(portal->path);
 		free(portal);
 	}

@@ -49,4 +49,8 @@ struct tier_portal {
 	struct portal_window window; /* the control area */
 };
 
+/* tier_portal_open(), with the keys of another directory. */
+int portal_open_with_keys(const char *path, unsigned flags, const char *key_directory,
+			  struct tier_portal **ret, struct tier_problem *problem);
+
 #endif

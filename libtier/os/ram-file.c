@@ -17,6 +17,7 @@ struct ram_file *ram_file_free(struct ram_file *ram)
 {
 	if (!ram)
 		return NULL;
+	ram_file_release(ram);
 	if (ram->map)
 		munmap(ram->map, ram->bytes);
 	closep(&ram->fd);

@@ -24,6 +24,7 @@ struct ram_file {
 	crc32c_function crc32c;	 /* how they are taken */
 	uint8_t *stale;		 /* per page: the checksum must be taken again */
 	bool watched;		 /* soft-dirty bits tell what was written since ram_file_watch() */
+	struct ram_hold *hold;	 /* what keeps the pages where they are; NULL: nothing does */
 	enum cache_method cache; /* how a page is written back once its checksum is taken */
 };
 
@@ -34,6 +35,13 @@ DEFINE_CLEANUP(struct ram_file *, ram_file_free)
 
 /* Maps every page that the file holds, and reads where each lies. */
 int ram_file_locate(struct ram_file *ram, struct tier_problem *problem);
+
+/*
+ * Keeps the pages that ram_file_locate() has found where they are, until they are released: neither
+ * compaction nor move_pages() moves them. Costs a pipe per 16 MiB and 40 bytes per page.
+ */
+int ram_file_hold(struct ram_file *ram);
+void ram_file_release(struct ram_file *ram);
 
 /* Reads the placement again; TIER_E_STALE if a page lies elsewhere than ->pfns says. */
 int ram_file_verify_placement(struct ram_file *ram, struct tier_problem *problem);

@@ -21,7 +21,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 # Headers with types, arithmetic and text; nothing in them reaches out of the process. sd-json is here because it is
 # the project's one JSON library and pure; see docs/architecture.md.
 PURE = set("""assert.h ctype.h endian.h errno.h inttypes.h limits.h stdarg.h stdbool.h stddef.h stdint.h stdio.h
-    stdlib.h string.h strings.h sys/types.h systemd/sd-json.h arm_acle.h nmmintrin.h""".split())
+    stdlib.h string.h strings.h sys/types.h systemd/sd-json.h arm_acle.h nmmintrin.h nettle/hmac.h nettle/sha2.h""".split())
 
 # Which folders' headers a folder may include besides its own. The public headers are "libtier".
 MAY = {
@@ -37,13 +37,13 @@ CALLS = re.compile(r"^(mem(cpy|cmp|set|move|chr)|str\w+|strn?dup|(v?sn|vas|as)pr
                    r"|qsort|bsearch|sd_json_\w+|json_\w+|fprintf|fputs|fputc|fwrite|fclose|fflush|open_memstream"
                    r"|__(asan|ubsan|lsan|sanitizer|stack_chk|errno_location|assert_fail|ctype_b_loc|ctype_tolower_loc)\w*"
                    r"|__(isoc23_)?(strto\w+|sscanf)|__\w+_chk|_GLOBAL_OFFSET_TABLE_|__tls_get_addr|__cpu_model"
-                   r"|__cpu_indicator_init|getauxval|to(upper|lower)|__u?(div|mod)ti3|tier_\w+|config_\w+|parse_\w+)$")
+                   r"|__cpu_indicator_init|getauxval|nettle_\w+|to(upper|lower)|__u?(div|mod)ti3|tier_\w+|config_\w+|parse_\w+)$")
 
 
 def headers(tree):
     """Base name of each header of ours to the folders that have one."""
     where = {}
-    for name in tree.files(r"(libtier|cxl-tierd|tools)/.*\.h"):
+    for name in tree.files(r"(libtier|cxl-tierd|tools)/.*\.(h|rules)"):
         where.setdefault(os.path.basename(name), set()).add(os.path.dirname(name))
     return where
 

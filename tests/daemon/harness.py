@@ -4,6 +4,7 @@
 import hashlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -51,9 +52,14 @@ class Connection:
         self.socket.connect(path)
         self.pending = b""
 
-    def call(self, method, **parameters):
+    def send(self, method, **parameters):
         message = {"method": "io.cxltier.Manager." + method, "parameters": parameters}
         self.socket.sendall(json.dumps(message).encode() + b"\0")
+
+    def replied(self):
+        return bool(self.pending or select.select([self.socket], [], [], 0)[0])
+
+    def receive(self, method):
         while b"\0" not in self.pending:
             data = self.socket.recv(65536)
             assert data, f"{method}: the daemon closed the connection"
@@ -63,6 +69,10 @@ class Connection:
         if "error" in reply:
             raise Refused(reply["error"], reply.get("parameters", {}))
         return reply.get("parameters", {})
+
+    def call(self, method, **parameters):
+        self.send(method, **parameters)
+        return self.receive(method)
 
     def refused(self, method, **parameters):
         try:
@@ -80,7 +90,7 @@ class Daemon:
 
     running = []
 
-    def __init__(self, program, directory, name="d", config="", arguments=(), dump=False):
+    def __init__(self, program, directory, name="d", config="", arguments=(), dump=False, boot=None, preload=None):
         self.directory = directory
         self.config = f"{directory}/{name}.conf"
         self.socket = f"{directory}/{name}.socket"
@@ -94,10 +104,15 @@ class Daemon:
         notify.bind(notify_path)
         threading.Thread(target=self._listen, args=(notify,), daemon=True).start()
         environment = {k: v for k, v in os.environ.items() if k not in ("JOURNAL_STREAM", "INVOCATION_ID")}
-        environment.update(NOTIFY_SOCKET=notify_path, WATCHDOG_USEC="400000")
+        environment.update(NOTIFY_SOCKET=notify_path, WATCHDOG_USEC="400000",
+                           CXL_TIERD_TIERCTL=f"{directory}/tierctl")
+        if boot:
+            environment.update(CXL_TIERD_BOOT_ID=boot_id(boot))
+        if preload:
+            environment.update(LD_PRELOAD=preload, ASAN_OPTIONS="verify_asan_link_order=0")
         command = [program, "--config", self.config, "--socket", self.socket]
-        # Without a dump it would look at this machine's devices; without effects it cannot touch them.
-        command += ["--sysroot", dump] if dump else ["--dry-run"]
+        # This machine's own memory is none of the tests'.
+        command += ["--sysroot", dump] if dump else ["--files-only"]
         self.process = subprocess.Popen(command + list(arguments), stderr=open(self.log_path, "w"),
                                         stdout=subprocess.DEVNULL, env=environment)
         Daemon.running.append(self.process)
@@ -169,8 +184,38 @@ def portal_file(*arguments):
     return result.stdout.strip()
 
 
-def config(portal, host="A", more=""):
-    return f"{more}[Portal lake]\nFile={portal}\nHost={host}\n"
+def boot_id(number):
+    return f"b007b007-0000-4000-8000-{number:012x}"
+
+
+def config(portal, host="A", more="", beat=0.1):
+    """@more: lines of [Daemon], and sections."""
+    return f"[Portal lake]\nFile={portal}\nHost={host}\n[Daemon]\nBeatSec={beat}\n{more}"
+
+
+def host_record(portal, host):
+    """Incarnation, beats, interval and watchdog in microseconds."""
+    return tuple(map(int, portal_file("host", portal, host).split()))
+
+
+def within_few_beats(portal, host, what, act, condition):
+    """What follows from act() in few beats of the host, far from one at which it looks at everything anyway."""
+    wait_for("a beat after the 64th", lambda: 0 < host_record(portal, host)[1] % 64 < 16)
+    first = host_record(portal, host)[1]
+    act()
+    value = wait_for(what, condition)
+    assert host_record(portal, host)[1] < first + 32, f"too late: {what}"
+    return value
+
+
+def granted(portal, flight):
+    """The numbers of a flight's extents."""
+    ranges = [tuple(map(int, line.split())) for line in portal_file("granted", portal, flight).splitlines()]
+    return [first + i for first, count in ranges for i in range(count)]
+
+
+def extent_states(portal, extents):
+    return {portal_file("extent", portal, extent) for extent in extents}
 
 
 def make_portal(directory, hosts=("A", "B"), name="lake"):
@@ -179,21 +224,21 @@ def make_portal(directory, hosts=("A", "B"), name="lake"):
     return path
 
 
-def digest(path):
-    """Of what is there; holes are skipped, since they read as zeros anyway."""
+def digest(path, without=(0, 0)):
+    """Of every page that is not zero, whether the file has holes there or not; a range is left out."""
     total = hashlib.sha256()
     with open(path, "rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        position = 0
+        position, end = 0, file.seek(0, os.SEEK_END)
         while position < end:
             try:
-                start = os.lseek(file.fileno(), position, os.SEEK_DATA)
+                position = os.lseek(file.fileno(), position, os.SEEK_DATA) & ~4095
             except OSError:
                 break
-            position = os.lseek(file.fileno(), start, os.SEEK_HOLE)
-            total.update(f"{start}-{position}".encode())
-            file.seek(start)
-            total.update(file.read(position - start))
+            file.seek(position)
+            page = file.read(4096)
+            if any(page) and not without[0] <= position < without[1]:
+                total.update(f"{position} ".encode() + page)
+            position += 4096
     return total.hexdigest()
 
 

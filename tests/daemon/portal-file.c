@@ -4,12 +4,16 @@
  * write, one record at a time.
  *
  *	portal-file format PATH BYTES HOST...
- *	portal-file offer PATH HOST SLOT GENERATION UUID DESTINATION STATE FIRST COUNT
- *	portal-file answer PATH HOST SLOT GENERATION UUID SOURCE SOURCE-SLOT STATE
+ *	portal-file offer PATH HOST SLOT GENERATION UUID DESTINATION STATE FIRST COUNT [INCARNATION [VM]]
+ *	portal-file answer PATH HOST SLOT GENERATION UUID SOURCE SOURCE-SLOT STATE [INCARNATION]
+ *	portal-file fence PATH HOST TARGET UPTO STATE
  *	portal-file extent PATH EXTENT     prints its state
+ *	portal-file granted PATH UUID      prints "FIRST COUNT" of each range
+ *	portal-file state PATH HOST SLOT   prints the offer's state
+ *	portal-file host PATH HOST         prints "INCARNATION BEATS INTERVAL-USEC WATCHDOG-USEC"
  *	portal-file layout PATH            prints "CONTROL-BYTES EXTENT-BYTES"
  *
- * Hosts are slot numbers except in "format".
+ * Hosts are slot numbers except in "format". An offer names the extents, and wants as many.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -82,11 +86,12 @@ static int format(int argc, char **argv)
 	return 0;
 }
 
-static int write_offer(char **argv)
+static int write_offer(int argc, char **argv)
 {
 	struct tier_portal *portal = open_portal(argv[2], TIER_PORTAL_WRITE);
+	uint64_t incarnation = argc > 11 ? number(argv[11]) : 1;
 	struct tier_offer offer = {
-		.stamp = {.incarnation = 1, .generation = number(argv[5])},
+		.stamp = {.incarnation = incarnation, .generation = number(argv[5])},
 		.flight = uuid(argv[6]),
 		.source = number(argv[3]),
 		.destination = number(argv[7]),
@@ -97,15 +102,24 @@ static int write_offer(char **argv)
 		.ram_bytes = UINT64_C(64) << 20,
 		.page_bytes = 4096,
 		.destination_incarnation = 1,
-		.ranges = {{number(argv[9]), number(argv[10])}},
 		.range_count = 1,
+		.wanted_extents = number(argv[10]),
+		.source_incarnation = incarnation,
 		.offered_usec = 1,
 	};
 	int r;
 
-	r = tier_portal_write_blob(portal, offer.source, 0, "manifest", 8, &offer.manifest);
+	if (argc > 12)
+		snprintf(offer.vm, sizeof(offer.vm), "%s", argv[12]);
+	if (offer.state == TIER_FLIGHT_REQUESTED)
+		offer.range_count = 0;
+	else
+		offer.ranges[0] = (struct tier_extent_range){number(argv[9]), number(argv[10])};
+	r = tier_portal_write_blob(portal, offer.source, &offer.flight, 0, "manifest", 8,
+				   &offer.manifest);
 	if (r == 0)
-		r = tier_portal_write_blob(portal, offer.source, 64, "state", 5, &offer.state_blob);
+		r = tier_portal_write_blob(portal, offer.source, &offer.flight, 64, "state", 5,
+					   &offer.state_blob);
 	if (r == 0)
 		r = tier_portal_write_offer(portal, number(argv[4]), &offer);
 	if (r != 0)
@@ -114,15 +128,15 @@ static int write_offer(char **argv)
 	return 0;
 }
 
-static int write_answer(char **argv)
+static int write_answer(int argc, char **argv)
 {
 	struct tier_portal *portal = open_portal(argv[2], TIER_PORTAL_WRITE);
 	struct tier_answer answer = {
-		.stamp = {.incarnation = 1, .generation = number(argv[5])},
+		.stamp = {.incarnation = argc > 10 ? number(argv[10]) : 1,
+			  .generation = number(argv[5])},
 		.flight = uuid(argv[6]),
 		.source = number(argv[7]),
 		.source_slot = number(argv[8]),
-		.source_incarnation = 1,
 		.state = state(argv[9]),
 		.qemu_version = "11.1.0",
 	};
@@ -130,6 +144,73 @@ static int write_answer(char **argv)
 
 	if (r != 0)
 		die("answer", r);
+	tier_portal_close(portal);
+	return 0;
+}
+
+static int write_fence(char **argv)
+{
+	struct tier_portal *portal = open_portal(argv[2], TIER_PORTAL_WRITE);
+	struct tier_fence_record fence = {
+		.stamp = {.incarnation = 1, .generation = 1},
+		.host = number(argv[3]),
+		.target = number(argv[4]),
+		.upto = number(argv[5]),
+		.method = TIER_FENCE_METHOD_CONFIRMED,
+		.heir = number(argv[3]),
+		.when_usec = UINT64_C(1700000000000000),
+	};
+	int r;
+
+	for (int i = TIER_FENCE_NONE; i <= TIER_FENCE_RETRACTED; i++)
+		if (strcasecmp(tier_fence_state_name(i), argv[6]) == 0)
+			fence.state = i;
+	r = tier_portal_write_fence(portal, &fence);
+	if (r != 0)
+		die("fence", r);
+	tier_portal_close(portal);
+	return 0;
+}
+
+static int show_granted(char **argv)
+{
+	struct tier_portal *portal = open_portal(argv[2], TIER_PORTAL_READ);
+	struct tier_extent_range ranges[TIER_PORTAL_FLIGHT_RANGES];
+	struct tier_uuid flight = uuid(argv[3]);
+	uint32_t count, extents;
+	int r = tier_portal_granted(portal, &flight, ranges, &count, &extents);
+
+	if (r != 0)
+		die("granted", r);
+	for (uint32_t i = 0; i < count; i++)
+		printf("%" PRIu32 " %" PRIu32 "\n", ranges[i].first, ranges[i].count);
+	tier_portal_close(portal);
+	return 0;
+}
+
+static int show_state(char **argv)
+{
+	struct tier_portal *portal = open_portal(argv[2], TIER_PORTAL_READ);
+	struct tier_offer offer = {.state = TIER_FLIGHT_NONE};
+	int r = tier_portal_read_offer(portal, number(argv[3]), number(argv[4]), &offer);
+
+	if (r != 0 && r != TIER_E_NOT_FOUND)
+		die("offer", r);
+	puts(tier_flight_state_name(offer.state));
+	tier_portal_close(portal);
+	return 0;
+}
+
+static int show_host(char **argv)
+{
+	struct tier_portal *portal = open_portal(argv[2], TIER_PORTAL_READ);
+	struct tier_host_record record = {};
+	int r = tier_portal_read_host(portal, number(argv[3]), &record);
+
+	if (r != 0 && r != TIER_E_NOT_FOUND)
+		die("host", r);
+	printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", record.stamp.incarnation,
+	       record.stamp.generation, record.interval_usec, record.watchdog_usec);
 	tier_portal_close(portal);
 	return 0;
 }
@@ -164,10 +245,18 @@ int main(int argc, char **argv)
 
 	if (strcmp(verb, "format") == 0 && argc > 4)
 		return format(argc, argv);
-	if (strcmp(verb, "offer") == 0 && argc == 11)
-		return write_offer(argv);
-	if (strcmp(verb, "answer") == 0 && argc == 10)
-		return write_answer(argv);
+	if (strcmp(verb, "offer") == 0 && argc >= 11 && argc <= 13)
+		return write_offer(argc, argv);
+	if (strcmp(verb, "answer") == 0 && (argc == 10 || argc == 11))
+		return write_answer(argc, argv);
+	if (strcmp(verb, "fence") == 0 && argc == 7)
+		return write_fence(argv);
+	if (strcmp(verb, "granted") == 0 && argc == 4)
+		return show_granted(argv);
+	if (strcmp(verb, "state") == 0 && argc == 5)
+		return show_state(argv);
+	if (strcmp(verb, "host") == 0 && argc == 4)
+		return show_host(argv);
 	if (strcmp(verb, "extent") == 0 && argc == 4)
 		return show_extent(argv);
 	if (strcmp(verb, "layout") == 0 && argc == 3)

@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 
-from harness import (CLIENT_CALL, MIB, PORTAL_BYTES, PROGRAM, Daemon, as_nobody, config, digest, main, make_portal,
-                     portal_file, wait_for)
+from harness import (CLIENT_CALL, MIB, PORTAL_BYTES, PROGRAM, Daemon, as_nobody, config, digest, host_record, main,
+                     make_portal, portal_file, wait_for)
 
 
 def run_refused(*arguments):
@@ -34,13 +34,9 @@ def test_introspect(directory):
                  "error Refused("):
         assert word in text, f"introspection lacks {word!r}"
     info = daemon.call("GetInfo")
-    assert info["pid"] == daemon.process.pid and info["incarnation"] > 0 and info["dryRun"]
+    assert info["pid"] == daemon.process.pid and not info["dryRun"]
     assert daemon.call("Ping") == {}
-    first = info["incarnation"]
     daemon.stop()
-    again = Daemon(PROGRAM, directory)
-    assert again.call("GetInfo")["incarnation"] == first, "a restart is not a boot"
-    again.stop()
 
 
 def test_list(directory):
@@ -52,6 +48,8 @@ def test_list(directory):
     refused = daemon.refused("Plan", regions=["region99"])
     assert refused.error == "Refused" and "region99" in refused.object, refused
     assert daemon.refused("Plan", regions=["region99"], zone="warm").parameters == {"parameter": "zone"}
+    for method, parameters in (("Online", {"regions": ["region99"]}), ("Offline", {"region": "region99"})):
+        assert "plain files only" in daemon.refused(method, **parameters).text, method
     daemon.stop()
 
 
@@ -153,7 +151,7 @@ def test_stop(directory):
 
 def test_second_instance(directory):
     daemon = Daemon(PROGRAM, directory)
-    line = run_refused("--config", daemon.config, "--socket", daemon.socket, "--dry-run")
+    line = run_refused("--config", daemon.config, "--socket", daemon.socket, "--files-only")
     assert f"pid {daemon.process.pid}" in line, line
     assert daemon.call("Ping") == {}, "the first one does not answer any more"
     daemon.stop(signal.SIGKILL)
@@ -167,7 +165,8 @@ def test_second_instance(directory):
 
 def test_permissions(directory):
     portal = make_portal(directory)
-    daemon = Daemon(PROGRAM, directory, config=config(portal))
+    # Its beats would be changes too.
+    daemon = Daemon(PROGRAM, directory, config=config(portal), arguments=["--dry-run"])
     before = digest(portal)
     uuid = "00000000-0000-4000-8000-000000000001"
     calls = {
@@ -216,12 +215,12 @@ def test_client(directory):
 
 
 def test_portals_untouched(directory):
-    """Not one byte changes by starting, listing, reloading and stopping; flights are told."""
+    """In a dry run not one byte changes, whatever is called; flights are told."""
     portal = make_portal(directory)
     uuid = "11111111-2222-4333-8444-555555555555"
     portal_file("offer", portal, 1, 3, 7, uuid, 0, "committed", 5, 2)
     before = digest(portal)
-    daemon = Daemon(PROGRAM, directory, config=config(portal))
+    daemon = Daemon(PROGRAM, directory, config=config(portal), arguments=["--dry-run"])
     [listed] = daemon.call("Portals")["portals"]
     assert (listed["name"], listed["state"], listed["slot"], listed["freeExtents"]) == ("lake", "usable", 0, 4), listed
     assert [host["name"] for host in listed["hosts"]] == ["A", "B"]
@@ -233,8 +232,23 @@ def test_portals_untouched(directory):
     daemon.call("Reload")
     daemon.call("Rescan")
     daemon.call("Offers")
+    refused = daemon.refused("BeginFlight", vm="crate", destination="B", ramBytes=MIB)
+    assert "dry run" in refused.text, refused
     daemon.stop()
     assert digest(portal) == before, "the portal was written to"
+
+
+def test_only_the_host_record(directory):
+    """Starting writes this host's record and nothing else; not even a flight that concerns nobody here."""
+    portal = make_portal(directory, ("A", "B", "C"))
+    portal_file("offer", portal, 1, 3, 7, "11111111-2222-4333-8444-555555555555", 2, "committed", 5, 2)
+    quiet = digest(portal, without=(2 * MIB, 2 * MIB + 4096))
+    daemon = Daemon(PROGRAM, directory, config=config(portal))
+    wait_for("beats", lambda: host_record(portal, 0)[1] >= 3)
+    daemon.call("Reload")
+    daemon.stop()
+    assert digest(portal, without=(2 * MIB, 2 * MIB + 4096)) == quiet, "more than the host record was written"
+    assert host_record(portal, 1) == (0, 0, 0, 0)
 
 
 def test_bad_portals(directory):
@@ -247,7 +261,7 @@ def test_bad_portals(directory):
     with open(empty, "wb") as file:
         file.truncate(PORTAL_BYTES)
     before = digest(damaged)
-    text = "".join(f"[Portal {n}]\nFile={directory}/{n}\n" for n in ("foreign", "damaged", "empty", "absent"))
+    text = "[Daemon]\nBeatSec=0.1\n" + "".join(f"[Portal {n}]\nFile={directory}/{n}\n" for n in ("foreign", "damaged", "empty", "absent"))
     daemon = Daemon(PROGRAM, directory, config=text)
     states = {os.path.basename(p["path"]): p for p in daemon.call("Portals")["portals"]}
     assert {n: p["state"] for n, p in states.items()} == {

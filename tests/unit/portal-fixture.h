@@ -29,10 +29,25 @@ static inline struct tier_super fixture_super(void)
 
 static inline struct tier_host_record fixture_host(void)
 {
-	return (struct tier_host_record){.stamp = {0x1122334455667788, 42, 7},
-					 .name = "A",
-					 .present = true,
-					 .beat_usec = 1700000000123456};
+	return (struct tier_host_record){
+		.stamp = {0x1122334455667788, 42, 7},
+		.name = "A",
+		.boot = {{0xb0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}},
+		.beat_usec = 1700000000123456,
+		.interval_usec = 1000000,
+		.watchdog_usec = 30000000};
+}
+
+static inline struct tier_fence_record fixture_fence(void)
+{
+	return (struct tier_fence_record){.stamp = {0x1122334455667788, 2, 5},
+					  .host = 0,
+					  .target = 1,
+					  .upto = 0x99aabbccddeeff00,
+					  .state = TIER_FENCE_FENCED,
+					  .method = TIER_FENCE_METHOD_AGENT,
+					  .heir = 0,
+					  .when_usec = 1700000000222222};
 }
 
 static inline struct tier_extent_record fixture_extent(void)
@@ -40,6 +55,8 @@ static inline struct tier_extent_record fixture_extent(void)
 	return (struct tier_extent_record){.stamp = {0x1122334455667788, 3, 9},
 					   .extent = 5,
 					   .state = TIER_EXTENT_CLAIMED,
+					   .owner = 1,
+					   .owner_incarnation = 0x99aabbccddeeff00,
 					   .flight = fixture_flight};
 }
 
@@ -58,11 +75,13 @@ static inline struct tier_offer fixture_offer(const struct tier_super *super)
 		.qemu_version = "11.1.0 (Debian 1:11.1+ds-1)",
 		.ram_bytes = 256 * MIB,
 		.page_bytes = 4096,
+		.wanted_extents = 5,
+		.source_incarnation = 0x1122334455667700,
 		.destination_incarnation = 0x99aabbccddeeff00,
 		.ranges = {{0, 2}, {4, 3}},
 		.range_count = 2,
-		.manifest = {blobs, 1024, 0x12345678},
-		.state_blob = {blobs + 4096, 300000, 0x9abcdef0},
+		.manifest = {blobs, 1024, 0x12345678, {}},
+		.state_blob = {blobs + 4096, 300000, 0x9abcdef0, {}},
 		.offered_usec = 1700000000654321,
 		.reason = "none, yet",
 	};
@@ -74,7 +93,6 @@ static inline struct tier_answer fixture_answer(void)
 				    .flight = fixture_flight,
 				    .source = 0,
 				    .source_slot = 3,
-				    .source_incarnation = 0x1122334455667788,
 				    .state = TIER_FLIGHT_READY,
 				    .qemu_version = "11.1.0",
 				    .reason = "fine"};

@@ -53,6 +53,10 @@ TEST(defaults)
 	CHECK_EQ(config->dry_run, false);
 	CHECK_EQ(config->online, TIER_ONLINE_NO);
 	CHECK_STR(config->vm_directory, "/run/cxl-tier/vm");
+	CHECK_EQ(config->beat_usec, 1000000);
+	CHECK_EQ(config->cut_off_usec, 30000000);
+	CHECK_EQ(config->recover, true);
+	CHECK_STR(config->watchdog_device, "");
 	CHECK_EQ(config->region_count + config->portal_count + config->machine_count, 0);
 	tier_config_free(config);
 	config = config_of("[Region r]\n[Portal p]\n[Machine m]");
@@ -72,6 +76,7 @@ TEST(every_key)
 	struct tier_config *config = config_of(
 		"# a comment\n; another\r\n\n"
 		"[Daemon]\nRatio=200\nDryRun=yes\nOnline=auto\nVmDirectory=/var/vm\n"
+		"BeatSec=0.25\nCutOffSec=90s\nRecover=no\nWatchdogDevice=/dev/watchdog1\n"
 		"[Region near]\n MatchSerial = 0x1F \nOnline=movable\n"
 		"[Region far]\nMatchUUID=01234567-89ab-cdef-0123-456789ABCDEF\n"
 		"MatchPath=/sys/bus/cxl/devices/region0\nOnline=kernel\n"
@@ -84,6 +89,10 @@ TEST(every_key)
 	CHECK_EQ(config->dry_run, true);
 	CHECK_EQ(config->online, TIER_ONLINE_AUTO);
 	CHECK_STR(config->vm_directory, "/var/vm");
+	CHECK_EQ(config->beat_usec, 250000);
+	CHECK_EQ(config->cut_off_usec, 90000000);
+	CHECK_EQ(config->recover, false);
+	CHECK_STR(config->watchdog_device, "/dev/watchdog1");
 	CHECK_EQ(config->region_count, 2);
 	CHECK_STR(config->regions[0].name, "near");
 	CHECK(config->regions[0].match_serial);
@@ -152,6 +161,12 @@ TEST(bad_files_name_line_and_reason)
 	REFUSED("[Daemon]\nRatio\n", 2, "neither [Section] nor Key=Value");
 	REFUSED("[Daemon]\n\nRation=3\n", 3, "unknown key \"Ration\"");
 	REFUSED("[Region r]\nMemory=2M\n", 2, "unknown key \"Memory\"");
+	REFUSED("[Daemon]\nBeatSec=0.05\n", 2, "not a number of seconds");
+	REFUSED("[Daemon]\nBeatSec=1,5\n", 2, "not a number of seconds");
+	REFUSED("[Daemon]\nBeatSec=.5\n", 2, "not a number of seconds");
+	REFUSED("[Daemon]\nCutOffSec=3601\n", 2, "not a number of seconds");
+	REFUSED("[Daemon]\nCutOffSec=99999999999999999999\n", 2, "not a number of seconds");
+	REFUSED("[Daemon]\nWatchdogDevice=watchdog\n", 2, "below /dev");
 	REFUSED("[Daemon]\nRatio=x\n", 2, "Ratio=x: not a whole number");
 	REFUSED("[Daemon]\nRatio=-1\n", 2, "not a whole number");
 	REFUSED("[Daemon]\nRatio=3.01\n", 2, "not a whole number");
@@ -222,6 +237,7 @@ TEST(incomplete_sections)
 		{"[Portal p]\nHost=a\n", "[Portal p]"},
 		{"[Portal p]\nFile=/a\nMatchSerial=1\n", "[Portal p]"},
 		{"[Machine m]\nCpus=1\n", "[Machine m]"},
+		{"[Daemon]\nBeatSec=10\n", "[Daemon]"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -46,11 +46,15 @@ static void flight(void)
 	struct tier_host_record host = fixture_host();
 	struct tier_extent_record extent = fixture_extent();
 
+	host.stamp.incarnation = offer.source_incarnation;
+	extent.owner = 0;
+	extent.owner_incarnation = offer.source_incarnation;
 	tier_manifest_encode(&super, &manifest, manifest_bytes);
-	CHECK_EQ(tier_portal_write_blob(portal, 0, 0, manifest_bytes, sizeof(manifest_bytes),
-					&offer.manifest),
+	CHECK_EQ(tier_portal_write_blob(portal, 0, &fixture_flight, 0, manifest_bytes,
+					sizeof(manifest_bytes), &offer.manifest),
 		 0);
-	CHECK_EQ(tier_portal_write_blob(portal, 0, 4096, state, sizeof(state), &offer.state_blob),
+	CHECK_EQ(tier_portal_write_blob(portal, 0, &fixture_flight, 4096, state, sizeof(state),
+					&offer.state_blob),
 		 0);
 	CHECK_EQ(tier_portal_write_host(portal, 0, &host), 0);
 	for (uint32_t i = 0; i < offer.range_count; i++)
@@ -79,7 +83,7 @@ TEST(good)
 	for (size_t i = 0; i < bad; i++)
 		FAIL("%s: %s", findings[i].object, findings[i].text);
 	CHECK(found("superblock copy 1", "good"));
-	CHECK(found("host A", "incarnation 1122334455667788"));
+	CHECK(found("host A", "good, boot 1234605616436508416, beat 42"));
 	CHECK(found("host B", "never written"));
 	CHECK(found("extents of A", "3 free, 5 claimed"));
 	CHECK(found("extents of B", "7 free, 0 claimed"));
@@ -87,25 +91,85 @@ TEST(good)
 	CHECK(found("offer A/3", "manifest good, 1 runs"));
 }
 
+static const struct {
+	enum tier_record_kind kind;
+	uint32_t host, index;
+	const char *object;
+} records[] = {{TIER_RECORD_HOST, 0, 0, "host A"},
+	       {TIER_RECORD_EXTENT, 0, 5, "extent 5"},
+	       {TIER_RECORD_OFFER, 0, 3, "offer A/3"},
+	       {TIER_RECORD_ANSWER, 1, 2, "answer B/2"},
+	       {TIER_RECORD_FENCE, 1, 0, "fence of A by B"}};
+
+static void flip(size_t record, unsigned copy)
+{
+	file_flip(path, tier_record_offset(&super, records[record].kind, records[record].host,
+					   records[record].index, copy) +
+				60);
+}
+
+/* Of an earlier boot, so that it changes nothing for the flight. */
+static void put_fence(enum tier_fence_state state)
+{
+	struct tier_fence_record fence = {.stamp = {1, 1, 0},
+					  .host = 1,
+					  .target = 0,
+					  .upto = 7,
+					  .state = state,
+					  .method = TIER_FENCE_METHOD_AGENT,
+					  .heir = 1};
+
+	CHECK_EQ(tier_portal_write_fence(portal, &fence), 0);
+}
+
+TEST(one_copy_is_named)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(records); i++)
+		for (unsigned copy = 0; copy < 2; copy++) {
+			char text[64];
+
+			set_up("half");
+			put_fence(TIER_FENCE_FENCED);
+			flip(i, copy);
+			run();
+			CHECK_EQ(bad, 1);
+			snprintf(text, sizeof(text), "copy %u damaged", copy);
+			CHECK(found(records[i].object, text));
+			CHECK(found(records[i].object, "the other one counts"));
+			CHECK_HAS(findings[0].next,
+				  records[i].host ? "--repair, on B" : "--repair, on A");
+		}
+}
+
+TEST(interrupted_writing_is_named)
+{
+	struct tier_host_record host;
+	uint64_t second;
+	uint8_t old[256];
+
+	set_up("interrupted");
+	second = tier_record_offset(&super, TIER_RECORD_HOST, 0, 0, 1);
+	file_read(path, second, old, sizeof(old));
+	CHECK_EQ(tier_portal_read_host(portal, 0, &host), 0);
+	host.stamp.generation = 43;
+	CHECK_EQ(tier_portal_write_host(portal, 0, &host), 0);
+	file_write(path, second, old, sizeof(old));
+	run();
+	CHECK_EQ(bad, 1);
+	CHECK(found("host A", "interrupted between the copies"));
+	CHECK(found("host A", "beat 43"));
+}
+
 TEST(damage_is_named)
 {
-	static const struct {
-		enum tier_record_kind kind;
-		uint32_t host, index;
-		const char *object;
-	} records[] = {{TIER_RECORD_HOST, 0, 0, "host A"},
-		       {TIER_RECORD_EXTENT, 0, 5, "extent 5"},
-		       {TIER_RECORD_OFFER, 0, 3, "offer A/3"},
-		       {TIER_RECORD_ANSWER, 1, 2, "answer B/2"}};
-
 	for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
 		set_up("damage");
-		file_flip(path, tier_record_offset(&super, records[i].kind, records[i].host,
-						   records[i].index, 0) +
-					60);
+		put_fence(TIER_FENCE_FENCED);
+		flip(i, 0);
+		flip(i, 1);
 		run();
 		CHECK(bad > 0);
-		CHECK(found(records[i].object, "damaged"));
+		CHECK(found(records[i].object, "both copies are damaged"));
 	}
 	set_up("damage");
 	portal = tier_portal_close(portal);
@@ -114,6 +178,72 @@ TEST(damage_is_named)
 	run();
 	CHECK_EQ(bad, 1);
 	CHECK_STR(findings[0].object, "superblock copy 1");
+	CHECK_HAS(findings[0].next, "on any host");
+}
+
+static bool advised(const char *object, const char *next)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strstr(findings[i].object, object) && strstr(findings[i].next, next))
+			return true;
+	return false;
+}
+
+TEST(fences_are_shown)
+{
+	set_up("fences");
+	put_fence(TIER_FENCE_FENCED);
+	run();
+	CHECK_EQ(bad, 0);
+	CHECK(found("fence of A by B", "FENCED, boots up to 7, heir is B"));
+	put_fence(TIER_FENCE_INTENT);
+	run();
+	CHECK_EQ(bad, 0);
+	CHECK(found("fence of A by B", "INTENT, boots up to 7"));
+	CHECK(advised("fence of A by B", "tierctl portal fence A, on B"));
+}
+
+TEST(stuck_flights)
+{
+	struct tier_fence_record fence = {.stamp = {1, 1, 0},
+					  .host = 1,
+					  .target = 0,
+					  .state = TIER_FENCE_FENCED,
+					  .method = TIER_FENCE_METHOD_AGENT,
+					  .heir = 1};
+	struct tier_host_record host = fixture_host();
+
+	/* The source has booted again: the VM is in the portal, and its own. */
+	set_up("stuck");
+	CHECK_EQ(tier_portal_write_host(portal, 0, &host), 0);
+	run();
+	CHECK_EQ(bad, 1);
+	CHECK(found("offer A/3", "stuck"));
+	CHECK(advised("offer A/3", "only A may take it"));
+	/* It is fenced: the destination's. */
+	set_up("stuck-fenced");
+	fence.upto = fixture_offer(&super).source_incarnation;
+	CHECK_EQ(tier_portal_write_fence(portal, &fence), 0);
+	run();
+	CHECK_EQ(bad, 1);
+	CHECK(advised("offer A/3", "only B may take it"));
+	/* What it is decided on cannot be read. */
+	set_up("stuck-damaged");
+	flip(3, 0);
+	flip(3, 1);
+	run();
+	CHECK(found("offer A/3", "nobody may act"));
+	CHECK(advised("answer B/2", "may be for VM demo from A (PUBLISHED)"));
+}
+
+TEST(lost_offers_are_explained)
+{
+	set_up("lost");
+	flip(2, 0);
+	flip(2, 1);
+	run();
+	CHECK(found("offer A/3", "both copies are damaged"));
+	CHECK(advised("offer A/3", "B has said READY, so it has not run there: the VM is A's"));
 }
 
 TEST(blobs_are_read)
@@ -142,12 +272,17 @@ TEST(claims_and_offers_agree)
 	offer = fixture_offer(&super);
 	extent.extent = 4;
 	extent.state = TIER_EXTENT_FREE;
+	extent.owner = 0;
+	extent.owner_incarnation = 0;
+	extent.flight = (struct tier_uuid){};
 	CHECK_EQ(tier_portal_write_extent(portal, &extent), 0);
 	run();
 	CHECK_EQ(bad, 1);
 	CHECK(found("offer A/3", "extent 4 is not claimed for it"));
 	/* Claimed for nobody's flight. */
-	extent.state = TIER_EXTENT_CLAIMED;
+	extent = fixture_extent();
+	extent.extent = 4;
+	extent.owner = 0;
 	CHECK_EQ(tier_portal_write_extent(portal, &extent), 0);
 	extent.extent = 9;
 	extent.flight.bytes[0]++;
@@ -160,11 +295,14 @@ TEST(claims_and_offers_agree)
 	offer.state = TIER_FLIGHT_CLOSED;
 	offer.manifest = offer.state_blob = (struct tier_blob){};
 	CHECK_EQ(tier_portal_write_offer(portal, 3, &offer), 0);
-	extent = fixture_extent();
-	extent.state = TIER_EXTENT_FREE;
+	extent = (struct tier_extent_record){.stamp = {1, 1, 0}, .extent = 5};
 	CHECK_EQ(tier_portal_write_extent(portal, &extent), 0);
 	run();
 	CHECK_EQ(bad, 0);
+	/* The others are claimed yet, which its home sees to. */
+	CHECK(found("extent 4", "which does not need it any more"));
+	CHECK(advised("extent 4", "cxl-tierd on A takes it back"));
+	CHECK(!found("extent 5", "does not need"));
 }
 
 static sd_json_variant *member(sd_json_variant *object, const char *key, size_t index)
@@ -199,13 +337,13 @@ TEST(json)
 	CHECK_EQ(tier_portal_to_json(portal, &json), 0);
 	CHECK(sd_json_parse(json, 0, &object, NULL, NULL) >= 0);
 	CHECK_STR(text(object, "name"), "portal0");
-	CHECK_STR(text(object, "version"), "0.1");
+	CHECK_STR(text(object, "version"), "1.0");
 	CHECK_STR(text(object, "path"), path);
 	CHECK_EQ(number(object, "total_bytes"), 2 * GIB);
 	CHECK_EQ(number(object, "extents"), 15);
 	host = member(object, "hosts", 0);
 	CHECK_STR(text(host, "name"), "A");
-	CHECK_STR(text(host, "incarnation"), "1122334455667788");
+	CHECK_STR(text(host, "incarnation"), "1122334455667700");
 	CHECK_EQ(number(host, "free_extents"), 3);
 	other = member(object, "hosts", 1);
 	CHECK(sd_json_variant_is_null(sd_json_variant_by_key(other, "incarnation")));

@@ -178,7 +178,7 @@ TEST(incompatible)
 {
 	const char *path = file_portal("newer");
 
-	change_super(path, 3, 8, "\x01", 1);
+	change_super(path, 3, 8, "\x02", 1);
 	CHECK_EQ(probe(path), TIER_E_INCOMPATIBLE);
 	path = file_portal("newer");
 	change_super(path, 3, 32, "\x04", 1);
@@ -210,8 +210,8 @@ TEST(not_a_portal)
 	CHECK_HAS(problem.text, "No such file");
 }
 
-/* Only this host's lines change, and each write goes to the copy that is older. */
-TEST(records_take_turns)
+/* Both copies hold the newest writing, so that damage to one never brings back the one before. */
+TEST(both_copies_are_written)
 {
 	const char *path = file_portal("turns");
 	struct tier_super super = fixture_super();
@@ -230,12 +230,9 @@ TEST(records_take_turns)
 		for (unsigned copy = 0; copy < 2; copy++)
 			file_read(path, tier_record_offset(&super, TIER_RECORD_HOST, 0, 0, copy),
 				  copies[copy], 256);
-		CHECK_EQ(tier_host_decode(&super, 0, copies[(i - 1) % 2], &back), 0);
+		CHECK_EQ(tier_host_decode(&super, 0, copies[0], &back), 0);
 		CHECK_EQ(back.beat_usec, i);
-		if (i > 1) {
-			CHECK_EQ(tier_host_decode(&super, 0, copies[i % 2], &back), 0);
-			CHECK_EQ(back.beat_usec, i - 1);
-		}
+		CHECK(memcmp(copies[0], copies[1], sizeof(copies[0])) == 0);
 	}
 	tier_portal_close(writer);
 	tier_portal_close(reader);
@@ -264,15 +261,19 @@ TEST(every_kind_is_written_and_read)
 	CHECK_EQ(tier_portal_write_offer(portal, 3, &offer), 0);
 	CHECK_EQ(tier_portal_read_offer(portal, 0, 3, &offer_back), 0);
 	CHECK_STR(offer_back.vm, "demo");
-	CHECK_EQ(tier_portal_find_answer(portal, &offer, 3, &answer_back, &slot), TIER_E_NOT_FOUND);
+	CHECK_EQ(tier_portal_find_answer(portal, offer.destination, &offer, 3, &answer_back, &slot),
+		 TIER_E_NOT_FOUND);
 	CHECK_EQ(tier_portal_write_answer(portal, 1, 9, &answer), 0);
 	CHECK_EQ(tier_portal_read_answer(portal, 1, 9, &answer_back), 0);
-	CHECK_EQ(tier_portal_find_answer(portal, &offer, 3, &answer_back, &slot), 0);
+	CHECK_EQ(tier_portal_find_answer(portal, offer.destination, &offer, 3, &answer_back, &slot),
+		 0);
 	CHECK_EQ(slot, 9);
 	CHECK_EQ(answer_back.state, TIER_FLIGHT_READY);
-	CHECK_EQ(tier_portal_find_answer(portal, &offer, 4, &answer_back, &slot), TIER_E_NOT_FOUND);
+	CHECK_EQ(tier_portal_find_answer(portal, offer.destination, &offer, 4, &answer_back, &slot),
+		 TIER_E_NOT_FOUND);
 	offer.stamp.generation++;
-	CHECK_EQ(tier_portal_find_answer(portal, &offer, 3, &answer_back, &slot), TIER_E_NOT_FOUND);
+	CHECK_EQ(tier_portal_find_answer(portal, offer.destination, &offer, 3, &answer_back, &slot),
+		 TIER_E_NOT_FOUND);
 	tier_portal_close(portal);
 }
 
@@ -323,7 +324,7 @@ TEST(read_only)
 	struct tier_blob blob;
 
 	CHECK_EQ(tier_portal_write_host(portal, 0, &record), -EROFS);
-	CHECK_EQ(tier_portal_write_blob(portal, 0, 0, "x", 1, &blob), -EROFS);
+	CHECK_EQ(tier_portal_write_blob(portal, 0, &fixture_flight, 0, "x", 1, &blob), -EROFS);
 	tier_portal_close(portal);
 }
 
@@ -341,7 +342,7 @@ TEST(damaged_copies)
 		CHECK_EQ(tier_portal_write_host(portal, 0, &record), 0);
 	file_flip(path, second + 50);
 	CHECK_EQ(tier_portal_read_host(portal, 0, &back), 0);
-	CHECK_EQ(back.beat_usec, 1);
+	CHECK_EQ(back.beat_usec, 2);
 	file_flip(path, first + 250);
 	CHECK_EQ(tier_portal_read_host(portal, 0, &back), TIER_E_DAMAGED);
 	record.beat_usec = 3;
@@ -407,15 +408,22 @@ TEST(records_copied_elsewhere)
 
 	CHECK_EQ(tier_portal_write_offer(portal, 3, &offer), 0);
 	file_read(path, tier_record_offset(&super, TIER_RECORD_OFFER, 0, 3, 0), buffer, 1024);
+	/* Beside a copy that was never written it is none; in both places it is damage. */
 	file_write(path, tier_record_offset(&super, TIER_RECORD_OFFER, 0, 4, 0), buffer, 1024);
+	CHECK_EQ(tier_portal_read_offer(portal, 0, 4, &back), TIER_E_NOT_FOUND);
+	file_write(path, tier_record_offset(&super, TIER_RECORD_OFFER, 0, 4, 1), buffer, 1024);
 	CHECK_EQ(tier_portal_read_offer(portal, 0, 4, &back), TIER_E_DAMAGED);
 	file_write(path, tier_record_offset(&super, TIER_RECORD_OFFER, 1, 3, 0), buffer, 1024);
+	file_write(path, tier_record_offset(&super, TIER_RECORD_OFFER, 1, 3, 1), buffer, 1024);
 	CHECK_EQ(tier_portal_read_offer(portal, 1, 3, &back), TIER_E_DAMAGED);
 	file_write(path, tier_record_offset(&super, TIER_RECORD_ANSWER, 0, 3, 0), buffer, 1024);
+	file_write(path, tier_record_offset(&super, TIER_RECORD_ANSWER, 0, 3, 1), buffer, 1024);
+
 	CHECK_EQ(tier_portal_read_answer(portal, 0, 3, &answer), TIER_E_DAMAGED);
 	other.uuid.bytes[7]++;
 	tier_offer_encode(&other, 5, &offer, buffer);
 	file_write(path, tier_record_offset(&super, TIER_RECORD_OFFER, 0, 5, 0), buffer, 1024);
+	file_write(path, tier_record_offset(&super, TIER_RECORD_OFFER, 0, 5, 1), buffer, 1024);
 	CHECK_EQ(tier_portal_read_offer(portal, 0, 5, &back), TIER_E_DAMAGED);
 	tier_portal_close(portal);
 }
@@ -429,34 +437,47 @@ TEST(blobs)
 	struct tier_blob blob, bad;
 	void *back = NULL;
 
-	CHECK_EQ(tier_portal_write_blob(portal, 1, 1000, "device state", 12, &blob), 0);
+	CHECK_EQ(
+		tier_portal_write_blob(portal, 1, &fixture_flight, 1000, "device state", 12, &blob),
+		0);
 	CHECK_EQ(blob.offset, area + 1000);
 	CHECK_EQ(blob.bytes, 12);
 	CHECK_EQ(blob.crc32c, tier_crc32c(0, "device state", 12));
-	CHECK_EQ(tier_portal_read_blob(portal, 1, &blob, &back, &problem), 0);
+	CHECK_EQ(tier_portal_read_blob(portal, 1, &fixture_flight, &blob, &back, &problem), 0);
 	CHECK(memcmp(back, "device state", 12) == 0);
 	free(back);
 	back = NULL;
 	/* Up to the last byte and no further. */
-	CHECK_EQ(tier_portal_write_blob(portal, 1, bytes - 12, "device state", 12, &bad), 0);
-	CHECK_EQ(tier_portal_write_blob(portal, 1, bytes - 11, "device state", 12, &bad),
+	CHECK_EQ(tier_portal_write_blob(portal, 1, &fixture_flight, bytes - 12, "device state", 12,
+					&bad),
+		 0);
+	CHECK_EQ(tier_portal_write_blob(portal, 1, &fixture_flight, bytes - 11, "device state", 12,
+					&bad),
 		 TIER_E_NO_SPACE);
-	CHECK_EQ(tier_portal_write_blob(portal, 1, UINT64_MAX, "device state", 12, &bad),
+	CHECK_EQ(tier_portal_write_blob(portal, 1, &fixture_flight, UINT64_MAX, "device state", 12,
+					&bad),
 		 TIER_E_NO_SPACE);
-	CHECK_EQ(tier_portal_write_blob(portal, 2, 0, "device state", 12, &bad), -EINVAL);
+	CHECK_EQ(tier_portal_write_blob(portal, 2, &fixture_flight, 0, "device state", 12, &bad),
+		 -EINVAL);
 	/* Of another host, outside, too long, damaged. */
-	CHECK_EQ(tier_portal_read_blob(portal, 0, &blob, &back, &problem), TIER_E_DAMAGED);
+	CHECK_EQ(tier_portal_read_blob(portal, 0, &fixture_flight, &blob, &back, &problem),
+		 TIER_E_DAMAGED);
 	CHECK_HAS(problem.text, "host A lies outside");
 	bad = (struct tier_blob){area - 1, 12, 0};
-	CHECK_EQ(tier_portal_read_blob(portal, 1, &bad, &back, &problem), TIER_E_DAMAGED);
+	CHECK_EQ(tier_portal_read_blob(portal, 1, &fixture_flight, &bad, &back, &problem),
+		 TIER_E_DAMAGED);
 	bad = (struct tier_blob){area + 1000, UINT64_MAX, 0};
-	CHECK_EQ(tier_portal_read_blob(portal, 1, &bad, &back, &problem), TIER_E_DAMAGED);
+	CHECK_EQ(tier_portal_read_blob(portal, 1, &fixture_flight, &bad, &back, &problem),
+		 TIER_E_DAMAGED);
 	bad = (struct tier_blob){UINT64_MAX, 12, 0};
-	CHECK_EQ(tier_portal_read_blob(portal, 1, &bad, &back, &problem), TIER_E_DAMAGED);
+	CHECK_EQ(tier_portal_read_blob(portal, 1, &fixture_flight, &bad, &back, &problem),
+		 TIER_E_DAMAGED);
 	bad = (struct tier_blob){area + bytes, 1, 0};
-	CHECK_EQ(tier_portal_read_blob(portal, 1, &bad, &back, &problem), TIER_E_DAMAGED);
+	CHECK_EQ(tier_portal_read_blob(portal, 1, &fixture_flight, &bad, &back, &problem),
+		 TIER_E_DAMAGED);
 	file_flip(path, blob.offset + 3);
-	CHECK_EQ(tier_portal_read_blob(portal, 1, &blob, &back, &problem), TIER_E_DAMAGED);
+	CHECK_EQ(tier_portal_read_blob(portal, 1, &fixture_flight, &blob, &back, &problem),
+		 TIER_E_DAMAGED);
 	CHECK_HAS(problem.text, "bad checksum");
 	CHECK(back == NULL);
 	tier_portal_close(portal);

@@ -8,7 +8,7 @@
 
 static uint8_t buffer[1024];
 
-/* The four kinds behind one face, so that each test is one loop. */
+/* The kinds behind one face, so that each test is one loop. */
 struct kind {
 	const char *name;
 	enum tier_record_kind kind;
@@ -102,11 +102,33 @@ static int decode_answer(const struct tier_super *super, uint32_t host, uint32_t
 	return r;
 }
 
+static void encode_fence(const struct tier_super *super, uint64_t sequence, void *to)
+{
+	struct tier_fence_record record = fixture_fence();
+
+	record.stamp.sequence = sequence;
+	record.stamp.generation += sequence;
+	record.state = sequence % 4 ? TIER_FENCE_INTENT : TIER_FENCE_FENCED;
+	tier_fence_encode(super, &record, to);
+}
+
+static int decode_fence(const struct tier_super *super, uint32_t host, uint32_t index,
+			const void *from, uint64_t *ret_sequence)
+{
+	struct tier_fence_record record;
+	int r = tier_fence_decode(super, host, index, from, &record);
+
+	if (r == 0)
+		*ret_sequence = record.stamp.sequence;
+	return r;
+}
+
 static const struct kind kinds[] = {
 	{"host", TIER_RECORD_HOST, 256, encode_host, decode_host, 0, 0},
 	{"extent", TIER_RECORD_EXTENT, 128, encode_extent, decode_extent, 0, 5},
 	{"offer", TIER_RECORD_OFFER, 1024, encode_offer, decode_offer, 0, 3},
 	{"answer", TIER_RECORD_ANSWER, 1024, encode_answer, decode_answer, 1, 6},
+	{"fence", TIER_RECORD_FENCE, 128, encode_fence, decode_fence, 0, 1},
 };
 #define EACH_KIND(k) for (const struct kind *(k) = kinds; (k) < kinds + ARRAY_SIZE(kinds); (k)++)
 
@@ -124,6 +146,7 @@ TEST(round_trip)
 	struct tier_extent_record extent = fixture_extent(), extent_back;
 	struct tier_offer offer = fixture_offer(&super), offer_back;
 	struct tier_answer answer = fixture_answer(), answer_back;
+	struct tier_fence_record fence = fixture_fence(), fence_back;
 
 	tier_host_encode(&super, 0, &host, buffer);
 	CHECK_EQ(tier_host_decode(&super, 0, buffer, &host_back), 0);
@@ -132,7 +155,9 @@ TEST(round_trip)
 	CHECK_EQ(host_back.stamp.sequence, host.stamp.sequence);
 	CHECK_STR(host_back.name, "A");
 	CHECK_EQ(host_back.beat_usec, host.beat_usec);
-	CHECK(host_back.present);
+	CHECK(memcmp(&host.boot, &host_back.boot, sizeof(host.boot)) == 0);
+	CHECK_EQ(host_back.interval_usec, host.interval_usec);
+	CHECK_EQ(host_back.watchdog_usec, host.watchdog_usec);
 
 	tier_extent_encode(&super, &extent, buffer);
 	CHECK_EQ(tier_extent_decode(&super, 5, buffer, &extent_back), 0);
@@ -153,6 +178,8 @@ TEST(round_trip)
 	CHECK_EQ(offer_back.ram_bytes, offer.ram_bytes);
 	CHECK_EQ(offer_back.page_bytes, offer.page_bytes);
 	CHECK_EQ(offer_back.destination_incarnation, offer.destination_incarnation);
+	CHECK_EQ(offer_back.source_incarnation, offer.source_incarnation);
+	CHECK_EQ(offer_back.wanted_extents, 5);
 	CHECK_EQ(offer_back.range_count, 2);
 	CHECK_EQ(offer_back.ranges[1].first, 4);
 	CHECK_EQ(offer_back.ranges[1].count, 3);
@@ -164,10 +191,13 @@ TEST(round_trip)
 	CHECK_EQ(tier_answer_decode(&super, 1, 6, buffer, &answer_back), 0);
 	CHECK_EQ(answer_back.stamp.incarnation, answer.stamp.incarnation);
 	CHECK_EQ(answer_back.source_slot, 3);
-	CHECK_EQ(answer_back.source_incarnation, answer.source_incarnation);
 	CHECK_EQ(answer_back.state, TIER_FLIGHT_READY);
 	CHECK_STR(answer_back.qemu_version, "11.1.0");
 	CHECK_STR(answer_back.reason, "fine");
+
+	tier_fence_encode(&super, &fence, buffer);
+	CHECK_EQ(tier_fence_decode(&super, 0, 1, buffer, &fence_back), 0);
+	CHECK(memcmp(&fence, &fence_back, sizeof(fence)) == 0);
 }
 
 TEST(sizes)
@@ -176,10 +206,10 @@ TEST(sizes)
 	CHECK_EQ(tier_record_bytes(k->kind), k->bytes);
 }
 
-/* Written once by version 0 and never again: a change of the format fails here. */
+/* Version 1.0 is frozen: whatever changes a byte fails here. */
 TEST(bytes_stay_the_same)
 {
-	static const uint32_t crcs[] = {0x0bf06d9a, 0x5ed51091, 0x25829c98, 0x39ccb8ae};
+	static const uint32_t crcs[] = {0xe7051c11, 0x0257200d, 0x1885d5bd, 0xb2eb853a, 0x69b05138};
 	struct tier_super super = fixture_super();
 
 	EACH_KIND(k)
@@ -303,7 +333,7 @@ TEST(heads_are_checked)
 	static const struct {
 		size_t offset;
 		uint8_t value;
-	} changes[] = {{0, 'X'}, {4, 1}, {6, 1}, {40, 7}, {41, 1}, {44, 14}, {47, 1}};
+	} changes[] = {{0, 'X'}, {4, 2}, {6, 1}, {40, 7}, {41, 1}, {44, 14}, {47, 1}};
 	struct tier_super super = fixture_super();
 
 	EACH_KIND(k)
@@ -334,8 +364,8 @@ TEST(reserved_bytes_are_checked)
 {
 	static const struct {
 		size_t kind, first, last;
-	} reserved[] = {{0, 88, 239},  {1, 52, 63},    {1, 80, 111}, {2, 144, 159},
-			{2, 480, 511}, {2, 768, 1007}, {3, 76, 79},  {3, 280, 1007}};
+	} reserved[] = {{0, 120, 223}, {1, 56, 63},   {1, 88, 95}, {2, 156, 159}, {2, 768, 991},
+			{3, 76, 79},   {3, 272, 991}, {4, 68, 71}, {4, 80, 95}};
 	struct tier_super super = fixture_super();
 
 	for (size_t i = 0; i < ARRAY_SIZE(reserved); i++)
@@ -348,6 +378,85 @@ TEST(reserved_bytes_are_checked)
 			if (decode(k, &super, buffer) != TIER_E_DAMAGED)
 				FAIL("%s: byte %zu", k->name, at);
 		}
+	/* A MAC in a portal that is not keyed. */
+	EACH_KIND(k)
+	for (size_t at = k->bytes - 24; at < k->bytes - 8; at++) {
+		k->encode(&super, 8, buffer);
+		buffer[at] = 1;
+		fixture_reseal(buffer, k->bytes);
+		if (decode(k, &super, buffer) != TIER_E_DAMAGED)
+			FAIL("%s: byte %zu of the MAC", k->name, at);
+	}
+}
+
+static struct tier_super keyed_super(uint8_t secret)
+{
+	struct tier_super super = fixture_super();
+	uint8_t bytes[32];
+
+	memset(bytes, secret, sizeof(bytes));
+	super.incompat |= TIER_PORTAL_INCOMPAT_KEYED;
+	super.has_key = true;
+	tier_portal_key_derive(&super.uuid, bytes, sizeof(bytes), super.key);
+	return super;
+}
+
+/* A checksum that fits is no proof of who wrote it. */
+TEST(keyed_records)
+{
+	struct tier_super keyed = keyed_super(1), other = keyed_super(2), plain = fixture_super();
+	struct tier_super locked = keyed;
+
+	locked.has_key = false;
+	memset(locked.key, 0, sizeof(locked.key));
+	EACH_KIND(k)
+	{
+		k->encode(&keyed, 8, buffer);
+		CHECK_EQ(decode(k, &keyed, buffer), 0);
+		CHECK_EQ(decode(k, &other, buffer), TIER_E_DAMAGED);
+		CHECK_EQ(decode(k, &plain, buffer), TIER_E_DAMAGED);
+		CHECK_EQ(decode(k, &locked, buffer), TIER_E_DAMAGED);
+		for (size_t at = 0; at < k->bytes - 4; at++) {
+			buffer[at] ^= 1;
+			fixture_reseal(buffer, k->bytes);
+			if (decode(k, &keyed, buffer) == 0)
+				FAIL("%s: byte %zu", k->name, at);
+			buffer[at] ^= 1;
+		}
+		k->encode(&plain, 8, buffer);
+		CHECK_EQ(decode(k, &keyed, buffer), TIER_E_DAMAGED);
+		/* Whoever has no key makes nothing that passes, and takes nothing for good. */
+		k->encode(&locked, 8, buffer);
+		CHECK_EQ(decode(k, &keyed, buffer), TIER_E_DAMAGED);
+		CHECK_EQ(decode(k, &locked, buffer), TIER_E_DAMAGED);
+	}
+}
+
+TEST(keys_and_blobs)
+{
+	struct tier_super keyed = keyed_super(1), other = keyed_super(2), plain = fixture_super();
+	struct tier_uuid elsewhere = fixture_uuid, flight = fixture_flight;
+	uint8_t mac[16], again[16], key[32], zero[16] = {}, secret[32] = {};
+
+	tier_blob_mac(&plain, &flight, "state", 5, mac);
+	CHECK(memcmp(mac, zero, 16) == 0);
+	tier_blob_mac(&keyed, &flight, "state", 5, mac);
+	tier_blob_mac(&keyed, &flight, "state", 5, again);
+	CHECK(memcmp(mac, again, 16) == 0);
+	tier_blob_mac(&keyed, &flight, "State", 5, again);
+	CHECK(memcmp(mac, again, 16) != 0);
+	tier_blob_mac(&other, &flight, "state", 5, again);
+	CHECK(memcmp(mac, again, 16) != 0);
+	flight.bytes[0] ^= 1;
+	tier_blob_mac(&keyed, &flight, "state", 5, again);
+	CHECK(memcmp(mac, again, 16) != 0);
+	/* One secret, two portals, two keys. */
+	memset(secret, 1, sizeof(secret));
+	tier_portal_key_derive(&elsewhere, secret, sizeof(secret), key);
+	CHECK(memcmp(key, keyed.key, 32) == 0);
+	elsewhere.bytes[3] ^= 1;
+	tier_portal_key_derive(&elsewhere, secret, sizeof(secret), key);
+	CHECK(memcmp(key, keyed.key, 32) != 0);
 }
 
 TEST(host_name_is_the_slots)
@@ -372,9 +481,73 @@ TEST(extent_states)
 	memset(&record.flight, 0, sizeof(record.flight));
 	tier_extent_encode(&super, &record, buffer);
 	CHECK_EQ(tier_extent_decode(&super, 5, buffer, &record), TIER_E_DAMAGED);
+	/* A free one is nobody's; one with an owner has a flight, and the other way round. */
 	record.state = TIER_EXTENT_FREE;
 	tier_extent_encode(&super, &record, buffer);
+	CHECK_EQ(tier_extent_decode(&super, 5, buffer, &record), TIER_E_DAMAGED);
+	record = (struct tier_extent_record){.stamp = {1, 1, 1}, .extent = 5};
+	tier_extent_encode(&super, &record, buffer);
 	CHECK_EQ(tier_extent_decode(&super, 5, buffer, &record), 0);
+	record.state = TIER_EXTENT_RETIRED;
+	tier_extent_encode(&super, &record, buffer);
+	CHECK_EQ(tier_extent_decode(&super, 5, buffer, &record), 0);
+	record.flight = fixture_flight;
+	tier_extent_encode(&super, &record, buffer);
+	CHECK_EQ(tier_extent_decode(&super, 5, buffer, &record), TIER_E_DAMAGED);
+	record = fixture_extent();
+	record.owner = 2;
+	tier_extent_encode(&super, &record, buffer);
+	CHECK_EQ(tier_extent_decode(&super, 5, buffer, &record), TIER_E_DAMAGED);
+	record = fixture_extent();
+	record.owner_incarnation = 0;
+	tier_extent_encode(&super, &record, buffer);
+	CHECK_EQ(tier_extent_decode(&super, 5, buffer, &record), TIER_E_DAMAGED);
+	record = fixture_extent();
+	record.state = TIER_EXTENT_SCRUB;
+	tier_extent_encode(&super, &record, buffer);
+	CHECK_EQ(tier_extent_decode(&super, 5, buffer, &record), 0);
+}
+
+static int try_fence(const struct tier_super *super, const struct tier_fence_record *fence)
+{
+	struct tier_fence_record back;
+
+	tier_fence_encode(super, fence, buffer);
+	return tier_fence_decode(super, fence->host, fence->target, buffer, &back);
+}
+
+#define REFUSED_FENCE(assignment)                                                                  \
+	do {                                                                                       \
+		struct tier_fence_record fence = fixture_fence();                                  \
+		CHECK_EQ(try_fence(&super, &fence), 0);                                            \
+		assignment;                                                                        \
+		if (try_fence(&super, &fence) != TIER_E_DAMAGED)                                   \
+			FAIL("accepted: %s", #assignment);                                         \
+	} while (0)
+
+TEST(fences_are_checked)
+{
+	struct tier_super super = fixture_super();
+	struct tier_fence_record empty = {.stamp = {1, 1, 1}, .target = 1};
+
+	REFUSED_FENCE(fence.upto = 0);
+	REFUSED_FENCE(fence.state = TIER_FENCE_RETRACTED + 1);
+	REFUSED_FENCE(fence.method = TIER_FENCE_METHOD_CONFIRMED + 1);
+	REFUSED_FENCE(fence.method = TIER_FENCE_METHOD_NONE);
+	REFUSED_FENCE(fence.heir = 1);
+	REFUSED_FENCE(fence.heir = 2);
+	REFUSED_FENCE(fence.target = 0);
+	CHECK_EQ(try_fence(&super, &empty), 0);
+}
+
+TEST(hosts_have_a_boot)
+{
+	struct tier_super super = fixture_super();
+	struct tier_host_record record = fixture_host();
+
+	memset(&record.boot, 0, sizeof(record.boot));
+	tier_host_encode(&super, 0, &record, buffer);
+	CHECK_EQ(tier_host_decode(&super, 0, buffer, &record), TIER_E_DAMAGED);
 }
 
 static struct tier_super offer_super;
@@ -411,6 +584,13 @@ TEST(offers_are_checked)
 	REFUSED_OFFER(offer.state = 0x7fffffff);
 	REFUSED_OFFER(memset(&offer.flight, 0, 16));
 	REFUSED_OFFER(offer.destination_incarnation = 0);
+	REFUSED_OFFER(offer.source_incarnation = 0);
+	REFUSED_OFFER(offer.source_incarnation = offer.stamp.incarnation + 1);
+	REFUSED_OFFER(offer.wanted_extents = 0);
+	REFUSED_OFFER(offer.wanted_extents = 16);
+	REFUSED_OFFER(offer.range_count = 0);
+	REFUSED_OFFER(offer.manifest.mac[0] = 1);
+	REFUSED_OFFER(offer.state_blob.mac[15] = 1);
 	REFUSED_OFFER(offer.page_bytes = 0);
 	REFUSED_OFFER(offer.page_bytes = 4097);
 	REFUSED_OFFER(offer.page_bytes = 2048);
@@ -450,9 +630,19 @@ TEST(offers_without_blobs)
 	offer = fixture_offer(&offer_super);
 	offer.manifest = offer.state_blob = (struct tier_blob){};
 	offer.destination_incarnation = 0;
-	offer.range_count = 0;
 	offer.state = TIER_FLIGHT_OFFERED;
 	CHECK_EQ(try_offer(&offer), 0);
+	offer.state = TIER_FLIGHT_WITHDRAWN;
+	CHECK_EQ(try_offer(&offer), 0);
+	/* Before the machine has been looked at. */
+	memset(offer.machine_type, 0, sizeof(offer.machine_type));
+	CHECK_EQ(try_offer(&offer), 0);
+	offer.range_count = 0;
+	memset(offer.ranges, 0, sizeof(offer.ranges));
+	offer.state = TIER_FLIGHT_REQUESTED;
+	CHECK_EQ(try_offer(&offer), 0);
+	offer.state = TIER_FLIGHT_OFFERED;
+	CHECK_EQ(try_offer(&offer), TIER_E_DAMAGED);
 	offer.state = TIER_FLIGHT_ABORTED;
 	CHECK_EQ(try_offer(&offer), 0);
 	offer.state = TIER_FLIGHT_CLOSED;
@@ -508,7 +698,6 @@ TEST(answers_are_checked)
 	REFUSED_ANSWER(answer.source = 1);
 	REFUSED_ANSWER(answer.source = 2);
 	REFUSED_ANSWER(answer.source_slot = 16);
-	REFUSED_ANSWER(answer.source_incarnation = 0);
 	REFUSED_ANSWER(answer.state = TIER_FLIGHT_OFFERED);
 	REFUSED_ANSWER(answer.state = TIER_FLIGHT_REFUSED + 1);
 	REFUSED_ANSWER(memset(&answer.flight, 0, 16));
@@ -535,6 +724,8 @@ TEST(places_are_disjoint)
 			if (k->kind == TIER_RECORD_EXTENT)
 				first = super.hosts[host].first_extent,
 				count = super.hosts[host].extent_count;
+			else if (k->kind == TIER_RECORD_FENCE)
+				count = TIER_PORTAL_MAX_HOSTS;
 			else if (k->kind != TIER_RECORD_HOST)
 				count = TIER_PORTAL_FLIGHTS;
 			for (uint32_t i = first; i < first + count; i++)
@@ -564,4 +755,6 @@ TEST(names)
 	CHECK_STR(tier_flight_state_name(99), "?");
 	CHECK_STR(tier_extent_state_name(TIER_EXTENT_SCRUB), "scrub");
 	CHECK_STR(tier_extent_state_name(99), "?");
+	CHECK_STR(tier_fence_state_name(TIER_FENCE_INTENT), "INTENT");
+	CHECK_STR(tier_fence_state_name(99), "?");
 }

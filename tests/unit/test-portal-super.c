@@ -143,7 +143,7 @@ TEST(round_trip)
 TEST(bytes_stay_the_same)
 {
 	fresh();
-	CHECK_EQ(tier_crc32c(0, buffer, TIER_SUPER_BYTES - 4), 0x16f95b44u);
+	CHECK_EQ(tier_crc32c(0, buffer, TIER_SUPER_BYTES - 4), 0x73296f05u);
 }
 
 TEST(every_flipped_bit_is_found)
@@ -207,21 +207,25 @@ TEST(bad_magic_alone_is_damage)
 TEST(newer_version_is_refused_without_a_checksum)
 {
 	fresh();
-	buffer[MAJOR] = 1;
+	buffer[MAJOR] = 2;
 	CHECK_EQ(decode(), TIER_E_INCOMPATIBLE);
-	CHECK_HAS(problem.text, "format version 1.1");
+	CHECK_HAS(problem.text, "format version 2.0");
 }
 
 TEST(unknown_features)
 {
 	REFUSED(set64, INCOMPAT, 1ull << 63, TIER_E_INCOMPATIBLE, "0x8000000000000000");
-	REFUSED(set64, INCOMPAT, 1, TIER_E_INCOMPATIBLE, "unknown incompatible features 0x1");
+	REFUSED(set64, INCOMPAT, 2, TIER_E_INCOMPATIBLE, "unknown incompatible features 0x2");
+	/* A keyed portal is a known thing. */
+	fresh();
+	set64(INCOMPAT, TIER_PORTAL_INCOMPAT_KEYED);
+	CHECK_EQ(decode(), 0);
 	fresh();
 	set64(COMPAT, UINT64_MAX);
 	CHECK_EQ(decode(), 0);
 	/* A newer minor version is compatible by definition. */
 	fresh();
-	set32(MAJOR, 0x70000);
+	set32(MAJOR, 0x70001);
 	CHECK_EQ(decode(), 0);
 }
 

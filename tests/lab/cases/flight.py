@@ -77,9 +77,9 @@ def case_unknown_destination_and_machine(lab):
 
 
 def case_not_enough_extents(lab):
-    """Three are needed for 192 MiB with room for watermarks; two are claimed by a fake flight of ours."""
+    """Two are needed for 192 MiB with room for watermarks; a fake flight of ours has all but one of the portal's."""
     a = lab["A"]
-    ask = ('{"vm":"other","destination":"B","ramBytes":300000000}')
+    ask = ('{"vm":"other","destination":"B","ramBytes":671088640}')
     holder = a.start("python3", "-I", "-S", "-c", f"""
 import json, socket, sys, time
 s = socket.socket(socket.AF_UNIX); s.connect("/run/cxl-tier/cxl-tierd.socket")
@@ -89,7 +89,11 @@ s.recv(1)
 """)
     answer = holder.wait_line("answer", 30)
     assert "ranges" in answer, answer
-    refused(send(a), "portal0", "free extents", "A has")
+    a.wait_for("varlinkctl call -j /run/cxl-tier/cxl-tierd.socket io.cxltier.Manager.Portals '{}' | "
+               "grep -q '\"freeExtents\" *: *0'", "all of A's own extents claimed")
+    lab["B"].wait_for("varlinkctl call -j /run/cxl-tier/cxl-tierd.socket io.cxltier.Manager.Portals '{}' | "
+                      "grep -q '\"claimedExtents\" *: *2'", "extents lent by B")
+    refused(send(a), "portal0", "free extents")
     holder.kill()
     a.wait_for("varlinkctl call -j /run/cxl-tier/cxl-tierd.socket io.cxltier.Manager.Portals '{}' | "
                "grep -q '\"claimedExtents\" *: *0'", "extents given back when the session ended")
@@ -110,22 +114,31 @@ def case_cancelled_while_moving(lab):
     expect_clean(b)
 
 
+def _recover(host, answer):
+    host.write("/etc/cxl-tier/cxl-tierd.conf.d/recover.conf", f"[Daemon]\nRecover={answer}\n")
+    host.stop_daemon()
+    host.start_daemon()
+
+
+@deadline(400)
 def case_tool_killed_while_moving(lab):
-    """kill -9 of the sender: the records say whose the VM is, and tierctl settle brings everything back."""
+    """kill -9 of the sender, and nobody carries on by itself: the records say whose the VM is, settle brings it back."""
     a, b = lab["A"], lab["B"]
+    _recover(a, "no")
     receiver = receive(b)
     sender = a.start("sh", "-c", f"echo $$ >/run/send.pid; exec tierctl send {NAME} --to B --rate 16M --json")
     wait_stage(sender, "moving")
     a.run("kill -KILL $(cat /run/send.pid)")
     sender.wait(60)
     flight = next(f for f in a.tierctl("flights", "--json").json() if not f["ended"])
-    assert flight["session"] == "orphaned" and flight["sourceState"] == "OFFERED", flight
+    assert flight["session"] != "held" and flight["sourceState"] == "OFFERED" and flight["holder"] == "A", flight
     refused(send(a), NAME, "an earlier flight of it has not ended", "tierctl settle")
     assert "ABORTED" in a.tierctl("settle", NAME).out
     assert receiver.wait(60) == 1, receiver.text()
     expect_alive(Guest(a, NAME))
     expect_clean(a)
     refused(a.tierctl("settle", "nosuch", check=False), "nosuch")
+    _recover(a, "yes")
 
 
 def case_settle_leaves_a_living_flight_alone(lab):
@@ -156,23 +169,24 @@ def _send_and_hold_published(lab):
     return sender, receiver
 
 
-def case_placement_changed_after_publishing(lab):
-    """A page that moves between PUBLISHED and COMMITTED is noticed; such a flight never goes on."""
+def case_pages_stay_where_they_were_published(lab):
+    """Nobody, not even root, moves a page between PUBLISHED and COMMITTED; afterwards they move again."""
     a, b = lab["A"], lab["B"]
     sender, receiver = _send_and_hold_published(lab)
     node = a.run("for n in /sys/devices/system/node/node*; do [ -s $n/cpulist ] && [ -z \"$(tr -d '\\n' <$n/cpulist)\" ] && "
                  "echo ${n##*node}; done").out.split()[-1]
     pid = a.run(f"pgrep -x cxl-tier:{NAME}").out.strip()
-    moved = a.tierctl("move", "--pid", pid, "--from", node, "--to", "0", "--shared", "--json").out
-    assert '"moved_pages":0' not in moved, f"nothing moved: {moved}"
+    moved = a.tierctl("move", "--pid", pid, "--from", node, "--to", "0", "--shared", "--json", check=False).out
+    assert '"moved_pages":0' in moved.replace(" ", ""), f"published pages have moved: {moved}"
+    a.run("echo 1 >/proc/sys/vm/compact_memory")
     b.run("kill -CONT $(cat /run/receive.pid)")
-    assert sender.wait(120) == 1, sender.text()
-    assert receiver.wait(60) == 1, receiver.text()
-    text = sender.text()
-    assert "moved after they were published" in text or "checksum" in text, text
-    expect_alive(Guest(a, NAME))
+    assert sender.wait(120) == 0, sender.text()
+    assert receiver.wait(60) == 0, receiver.text()
+    expect_alive(Guest(b, NAME))
     expect_clean(a)
-    expect_clean(b)
+    receiver = receive(a)
+    send(b, to="A", check=True)
+    assert receiver.wait(60) == 0, receiver.text()
 
 
 def case_damaged_manifest(lab):
@@ -223,12 +237,16 @@ def case_daemon_not_running(lab):
 
 
 def _digest():
-    return hashlib.sha256(DEVICE.read_bytes()).hexdigest()
+    """Of all but B's own host area: it beats there, and answers."""
+    device = DEVICE.read_bytes()
+    area = (128 - 2) // 2 << 20
+    assert device[(2 << 20) + area:][:4] == b"TPho", "B's host area is not there"
+    return hashlib.sha256(device[:(2 << 20) + area] + device[(2 << 20) + 2 * area:]).hexdigest()
 
 
 @deadline(500)
 def case_a_booting_host_touches_no_byte(lab):
-    """B boots with the packaged defaults while A's VM lies in the portal."""
+    """B boots with the packaged defaults while A's VM lies in the portal; it writes in its own host area only."""
     a, b = lab["A"], lab["B"]
     sender, _ = _send_and_hold_published(lab)
     b.control("kill")
@@ -247,7 +265,7 @@ def case_a_booting_host_touches_no_byte(lab):
     refused(b.tierctl("online", "region0", check=False), "region0", "portal")
     assert _digest() == before, "a refused online changed bytes of the portal"
     a.control("resume")
-    a.run("pkill -INT tierctl")
+    a.run("pkill -INT tierctl || true")
     assert sender.wait(120) == 1, sender.text()
     expect_alive(Guest(a, NAME))
     expect_clean(a)

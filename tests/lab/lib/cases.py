@@ -9,6 +9,7 @@ Runs the lab cases of each file on emulated hosts that the file's cases share. I
   case_*(lab) the cases, run in the order in which they are written. One ends by returning, or by raising Failure, an
               AssertionError, or Skip; the others run all the same.
   DEADLINE    seconds that one case may take; 120 unless set. @deadline(N) sets it for one case.
+  SAMPLE      how many of the cases run, chosen by TIER_SEED; all of them if LAB_ALL=1, or if one is named
 
 Prints "ok NAME", "not ok NAME: REASON" or "skip NAME: REASON" for each, and "dmesg" as the last: a kernel that
 complained on any of the hosts fails the file. The hosts are taken down whatever happens. Each file has a lab of its own; LAB_INSTANCE=NAME sets that apart from
@@ -19,6 +20,7 @@ import fcntl
 import importlib.util
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -63,6 +65,12 @@ class Lab:
 
     def up(self, *names, topology=None, options=()):
         return self.scenario.up(*names, topology=topology, options=options)
+
+    def names_up(self):
+        """Hosts whose QEMU runs."""
+        done = subprocess.run([self.scenario.HOST, "list", "--json"], text=True, capture_output=True, check=False)
+        return [host["name"] for host in json.loads(done.stdout) if host["state"] == "up"] if done.stdout.startswith(
+            "[") else []
 
     def names(self):
         done = subprocess.run([self.scenario.HOST, "list", "--json"], text=True, capture_output=True, check=False)
@@ -142,6 +150,10 @@ def run_file(path, only):
     module, cases = load(path)
     if only:
         cases = [(name, function) for name, function in cases if name == only]
+    elif getattr(module, "SAMPLE", 0) and os.environ.get("LAB_ALL") != "1":
+        chosen = random.Random(int(os.environ.get("TIER_SEED", "1"))).sample(range(len(cases)), module.SAMPLE)
+        print(f"# {module.SAMPLE} of {len(cases)} cases, by TIER_SEED={os.environ.get('TIER_SEED', '1')}", flush=True)
+        cases = [cases[i] for i in sorted(chosen)]
     if not cases:
         return report("not ok", "file", f"{path} has no {f'case_{only}' if only else 'cases'}")
     lab = Lab(scenario)

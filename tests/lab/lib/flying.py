@@ -7,16 +7,22 @@ GUEST = "/src/build/lab/guest/guest.elf"
 NAME = "demo"
 
 
-def prepare(lab, memory="192M", rate=400):
-    """Regions, portal0 formatted on A, daemons on both, machine demo configured on both."""
-    a, b = lab["A"], lab["B"]
-    for host in a, b:
-        host.create_region(1)
-        host.push(GUEST, "/usr/lib/cxl-tier-lab/guest.elf")
-        Guest.configure(host, NAME, memory=memory, rate=rate)
-    a.tierctl("portal", "format", "region0", "--host", "A", "--host", "B", "--name", "portal0")
-    for host in a, b:
-        host.start_daemon()
+def prepare_host(host, memory="192M", rate=400, daemon=""):
+    """A host that has just booted, up to its daemon: region, guest, machine demo; @daemon: lines of [Daemon]."""
+    host.create_region(1)
+    host.push(GUEST, "/usr/lib/cxl-tier-lab/guest.elf")
+    Guest.configure(host, NAME, memory=memory, rate=rate)
+    host.write("/etc/cxl-tier/cxl-tierd.conf.d/daemon.conf", f"[Daemon]\n{daemon}")
+
+
+def prepare(lab, memory="192M", rate=400, names=("A", "B"), daemon=""):
+    """Regions, portal0 formatted on the first, daemons on all, machine demo configured on all."""
+    for name in names:
+        prepare_host(lab[name], memory, rate, daemon)
+    lab[names[0]].tierctl("portal", "format", "region0", *[word for name in names for word in ("--host", name)],
+                          "--name", "portal0")
+    for name in names:
+        lab[name].start_daemon()
 
 
 def start(host):

@@ -41,7 +41,7 @@ options of up:
   --dram SIZE  --cpus N  --node dram=SIZE  --slots N  --maxmem SIZE
   --cxl serial=N,size=SIZE[,file=NAME][,window=N][,bridge=N][,switch=NAME]   (repeatable)
   --window size=SIZE[,targets=N:N...][,granularity=N]                        (repeatable, in order)
-  --distance FROM,TO,VALUE  --generic-port bridge=N  --hmat type=hmat-lb,...
+  --distance FROM,TO,VALUE  --generic-port bridge=N  --hmat type=hmat-lb,...  --watchdog
   --kernel debian|FILE|DIR  --append ARGS  --init fast|systemd  --no-package
 """
 
@@ -77,6 +77,8 @@ def _up(words):
             spec.setdefault("distances", []).append([int(x) for x in value().split(",")])
         elif word == "--topology":
             chosen = value()
+        elif word == "--watchdog":
+            spec["watchdog"] = True
         elif word == "--kernel":
             options["kernel"] = value()
         elif word == "--append":

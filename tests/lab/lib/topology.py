@@ -20,6 +20,7 @@ _DEFAULTS = {
     "windows": [],          # fixed memory windows; those that are not listed are made as devices need them
     "slots": 4,             # memory hotplug; never 0, since the SRAT depends on it
     "maxmem": "16G",
+    "watchdog": False,      # an Intel 6300ESB; when it expires the host ends, as with a reset and --no-reboot
 }
 _CXL_KEYS = {"serial", "size", "file", "window", "bridge", "switch"}
 _WINDOW_KEYS = {"size", "targets", "granularity"}
@@ -81,6 +82,7 @@ def normalise(spec):
     host = {**_DEFAULTS, **spec}
     host["cpus"] = _number(host["cpus"], "cpus")
     host["slots"] = max(1, _number(host["slots"], "slots"))
+    host["watchdog"] = bool(host["watchdog"])
 
     devices = []
     for position, given in enumerate(host["cxl"]):
@@ -210,5 +212,6 @@ def _cxl(host):
 def qemu_args(host):
     """Machine, memory and CXL; disks, networks and monitors are added by hosts.py."""
     machine = "q35,cxl=on" + (",hmat=on" if host["hmat"] else "")
+    watchdog = ["-device", "i6300esb,bus=pcie.0", "-action", "watchdog=reset"] if host.get("watchdog") else []
     return (["-machine", machine, "-accel", "tcg,thread=multi", "-cpu", "max,-hypervisor",
-             "-smp", f"{host['cpus']},sockets=1"] + _numa(host) + _cxl(host))
+             "-smp", f"{host['cpus']},sockets=1"] + _numa(host) + _cxl(host) + watchdog)
