@@ -105,8 +105,7 @@ static void note_fence(struct portal *portal, struct tier_portal *mapped)
 
 		if (host == portal->slot ||
 		    tier_portal_read_fence(mapped, host, portal->slot, &fence) != 0 ||
-		    fence.state != TIER_FENCE_FENCED ||
-		    fence.upto < portal->record.stamp.incarnation)
+		    fence.fenced_upto < portal->record.stamp.incarnation)
 			continue;
 		who = portal->super.hosts[host].name;
 		seconds = (time_t)(fence.when_usec / 1000000);
@@ -136,8 +135,7 @@ static int read_own_fences(const struct portal *portal, struct tier_portal *mapp
 
 		if (r != 0 && r != TIER_E_NOT_FOUND)
 			result = r;
-		fenced |= r == 0 && fence.state == TIER_FENCE_FENCED &&
-			  fence.upto >= portal->record.stamp.incarnation;
+		fenced |= r == 0 && fence.fenced_upto >= portal->record.stamp.incarnation;
 	}
 	/* One that says so is enough. */
 	*ret = fenced;

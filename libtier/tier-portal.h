@@ -105,7 +105,10 @@ struct tier_fence_record {
 	uint64_t upto;		 /* the target's boots up to and including this incarnation */
 	enum tier_fence_state state;
 	enum tier_fence_method method;
-	uint32_t heir;	    /* who takes what the target alone could take */
+	uint32_t heir; /* who takes what the target alone could take */
+	/* What stays when the target is fenced again: the last boot that is FENCED, and its heir. */
+	uint64_t fenced_upto; /* 0: none has been */
+	uint32_t fenced_heir;
 	uint64_t when_usec; /* CLOCK_REALTIME of the writer, for people only */
 };
 

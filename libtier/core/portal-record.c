@@ -39,9 +39,10 @@ struct wire_fence {
 	le32 state;
 	le32 method;
 	le32 heir;
-	uint8_t reserved_0[4];
+	le32 fenced_heir;
 	le64 when_usec;
-	uint8_t reserved_1[16];
+	le64 fenced_upto;
+	uint8_t reserved[8];
 	struct wire_tail tail;
 };
 static_assert(sizeof(struct wire_fence) == 128);
@@ -49,7 +50,9 @@ static_assert(offsetof(struct wire_fence, upto) == 48);
 static_assert(offsetof(struct wire_fence, state) == 56);
 static_assert(offsetof(struct wire_fence, method) == 60);
 static_assert(offsetof(struct wire_fence, heir) == 64);
+static_assert(offsetof(struct wire_fence, fenced_heir) == 68);
 static_assert(offsetof(struct wire_fence, when_usec) == 72);
+static_assert(offsetof(struct wire_fence, fenced_upto) == 80);
 static_assert(offsetof(struct wire_fence, tail) == 96);
 
 struct wire_extent {
@@ -238,6 +241,8 @@ void tier_fence_encode(const struct tier_super *super, const struct tier_fence_r
 		.state = put_le32(record->state),
 		.method = put_le32(record->method),
 		.heir = put_le32(record->heir),
+		.fenced_heir = put_le32(record->fenced_heir),
+		.fenced_upto = put_le64(record->fenced_upto),
 		.when_usec = put_le64(record->when_usec),
 	};
 
@@ -251,10 +256,18 @@ static bool fence_valid(const struct tier_super *super, const struct tier_fence_
 	if (record->state > TIER_FENCE_RETRACTED || record->method > TIER_FENCE_METHOD_CONFIRMED)
 		return false;
 	/* In any state: it is an index. */
-	if (record->host == record->target || record->heir >= super->host_count)
+	if (record->host == record->target || record->heir >= super->host_count ||
+	    record->fenced_heir >= super->host_count)
 		return false;
 	if (record->state == TIER_FENCE_NONE)
-		return true;
+		return record->fenced_upto == 0 && record->fenced_heir == 0;
+	if (record->fenced_upto > record->upto ||
+	    (record->fenced_upto ? record->fenced_heir == record->target
+				 : record->fenced_heir != 0))
+		return false;
+	if (record->state == TIER_FENCE_FENCED &&
+	    (record->fenced_upto != record->upto || record->fenced_heir != record->heir))
+		return false;
 	return record->upto != 0 && record->heir != record->target &&
 	       (record->state != TIER_FENCE_FENCED || record->method != TIER_FENCE_METHOD_NONE);
 }
@@ -274,6 +287,8 @@ int tier_fence_decode(const struct tier_super *super, uint32_t host, uint32_t ta
 	record.state = get_le32(wire.state);
 	record.method = get_le32(wire.method);
 	record.heir = get_le32(wire.heir);
+	record.fenced_heir = get_le32(wire.fenced_heir);
+	record.fenced_upto = get_le64(wire.fenced_upto);
 	record.when_usec = get_le64(wire.when_usec);
 	if (!fence_valid(super, &record))
 		return TIER_E_DAMAGED;

@@ -66,10 +66,8 @@ bool wire_all_zero(const void *data, size_t bytes)
 {
 	const uint8_t *p = data;
 
-	for (size_t i = 0; i < bytes; i++)
-		if (p[i] != 0)
-			return false;
-	return true;
+	/* The first byte is zero, and so is each that follows one. */
+	return bytes == 0 || (p[0] == 0 && memcmp(p, p + 1, bytes - 1) == 0);
 }
 
 bool wire_name_valid(const char *name, size_t size)

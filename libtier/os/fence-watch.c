@@ -52,7 +52,7 @@ int tier_portal_silent(struct tier_portal *portal, uint32_t host, bool (*cancell
 		       void *userdata, struct tier_problem *problem)
 {
 	const struct tier_super *super = tier_portal_super(portal);
-	struct pulse first, now;
+	struct pulse first = {}, now;
 	uint64_t deadline;
 	int r;
 

@@ -92,10 +92,10 @@ static void note_fences(struct fencer *f)
 		for (uint32_t host = 0; host < f->super->host_count; host++) {
 			const struct tier_fence_record *record = &f->records[host][target];
 
-			if (record->state != TIER_FENCE_FENCED || record->upto <= fence->fenced)
+			if (record->fenced_upto <= fence->fenced)
 				continue;
-			fence->fenced = record->upto;
-			fence->heir = record->heir;
+			fence->fenced = record->fenced_upto;
+			fence->heir = record->fenced_heir;
 		}
 	}
 }
@@ -115,7 +115,7 @@ static void find_other(struct fencer *f)
 		if (record->state == TIER_FENCE_INTENT &&
 		    !tier_handoff_dead(&f->view, host, record->stamp.incarnation))
 			f->other = host;
-		if (record->state == TIER_FENCE_FENCED && record->upto >= f->present)
+		if (record->fenced_upto >= f->present)
 			f->other = host;
 	}
 }
@@ -188,12 +188,11 @@ static bool depended_on(struct fencer *f, uint64_t upto)
 }
 
 /*
- * What an earlier fence has decided stays so while a flight hangs on it: this host's record of it is
- * not overwritten, and no other heir is named beside one who may have begun to take a VM.
+ * While a flight hangs on an earlier fence its heir stays: one who may have begun to take a VM has no
+ * other beside it.
  */
 static int respect_earlier(struct fencer *f, struct tier_problem *problem)
 {
-	const struct tier_fence_record *own = &f->records[f->fencing->host][f->fencing->target];
 	const struct tier_handoff_fence *fence = &f->view.fences[f->fencing->target];
 
 	f->heir = f->fencing->heir;
@@ -202,13 +201,6 @@ static int respect_earlier(struct fencer *f, struct tier_problem *problem)
 					"give --heir, the same as when it was fenced first",
 					"cannot read whom this host's fence of it names as heir, "
 					"and a flight may hang on that");
-	if (own->state == TIER_FENCE_FENCED && own->upto < f->present && depended_on(f, own->upto))
-		return tier_problem_set(
-			problem, TIER_E_REFUSED, f->target,
-			"end that flight first: tierctl flights, tierctl settle",
-			"cannot fence boot %" PRIu64
-			" of it: a flight hangs on this host's fence of boot %" PRIu64,
-			f->present, own->upto);
 	if (fence->heir == TIER_PORTAL_NO_HOST || fence->heir == f->heir ||
 	    !depended_on(f, fence->fenced)) {
 		if (f->heir == TIER_PORTAL_NO_HOST)
@@ -237,6 +229,10 @@ static struct tier_fence_record compose(const struct fencer *f, enum tier_fence_
 	record.state = state;
 	record.method = f->fencing->method;
 	record.heir = f->heir;
+	if (state == TIER_FENCE_FENCED) {
+		record.fenced_upto = record.upto;
+		record.fenced_heir = record.heir;
+	}
 	record.when_usec = realtime_usec();
 	return record;
 }
@@ -295,11 +291,11 @@ static int refuse_other(const struct fencer *f, struct tier_problem *problem)
 	const struct tier_fence_record *record = &f->records[f->other][f->fencing->target];
 	const char *who = f->super->hosts[f->other].name;
 
-	if (record->state == TIER_FENCE_FENCED)
-		return tier_problem_set(problem, TIER_E_REFUSED, f->target,
-					"tierctl flights says who may do what",
-					"%s has fenced boot %" PRIu64 " of it already, heir is %s",
-					who, record->upto, f->super->hosts[record->heir].name);
+	if (record->fenced_upto >= f->present)
+		return tier_problem_set(
+			problem, TIER_E_REFUSED, f->target, "tierctl flights says who may do what",
+			"%s has fenced boot %" PRIu64 " of it already, heir is %s", who,
+			record->fenced_upto, f->super->hosts[record->fenced_heir].name);
 	return tier_problem_set(problem, TIER_E_REFUSED, f->target,
 				"let it end there, or run it there again",
 				"%s is fencing it already (boot %" PRIu64 ")", who, record->upto);
@@ -345,6 +341,8 @@ static void rehearse(const struct fencer *f, struct tier_fence_record *ret)
 {
 	*ret = compose(f, TIER_FENCE_INTENT);
 	ret->state = TIER_FENCE_FENCED;
+	ret->fenced_upto = ret->upto;
+	ret->fenced_heir = ret->heir;
 }
 
 static int fence(struct fencer *f, struct tier_fence_record *ret, struct tier_problem *problem)

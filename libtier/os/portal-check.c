@@ -72,6 +72,10 @@ static bool check_pair(struct tier_portal *portal, enum tier_record_kind kind, u
 	switch (state) {
 	case PORTAL_PAIR_NEVER:
 		return false;
+	case PORTAL_PAIR_TORN:
+		add(findings, false, object,
+		    "its first writing was interrupted: it counts as never written");
+		return false;
 	case PORTAL_PAIR_GOOD:
 		return true;
 	case PORTAL_PAIR_BEHIND:
@@ -109,13 +113,27 @@ static void check_host(struct tier_portal *portal, uint32_t host, struct finding
 		    record.stamp.incarnation, record.stamp.generation);
 }
 
+static void describe_fence(const struct tier_super *super, const struct tier_fence_record *record,
+			   char *text, size_t size)
+{
+	const char *heir = super->hosts[record->fenced_heir].name;
+	size_t length = (size_t)snprintf(text, size, "%s, boots up to %" PRIu64,
+					 tier_fence_state_name(record->state), record->upto);
+
+	if (record->state == TIER_FENCE_FENCED)
+		snprintf(text + length, size - length, ", heir is %s", heir);
+	else if (record->fenced_upto)
+		snprintf(text + length, size - length, "; FENCED up to %" PRIu64 ", heir is %s",
+			 record->fenced_upto, heir);
+}
+
 static void check_fences(struct tier_portal *portal, uint32_t host, struct findings *findings)
 {
 	const struct tier_super *super = &portal->super;
 
 	for (uint32_t target = 0; target < super->host_count; target++) {
 		struct tier_fence_record record;
-		char object[64];
+		char object[64], text[192];
 
 		if (target == host)
 			continue;
@@ -131,10 +149,8 @@ static void check_fences(struct tier_portal *portal, uint32_t host, struct findi
 		if (tier_portal_read_fence(portal, host, target, &record) != 0 ||
 		    record.state == TIER_FENCE_NONE)
 			continue;
-		add(findings, false, object, "%s, boots up to %" PRIu64 "%s%s",
-		    tier_fence_state_name(record.state), record.upto,
-		    record.state == TIER_FENCE_FENCED ? ", heir is " : "",
-		    record.state == TIER_FENCE_FENCED ? super->hosts[record.heir].name : "");
+		describe_fence(super, &record, text, sizeof(text));
+		add(findings, false, object, "%s", text);
 		if (record.state == TIER_FENCE_INTENT)
 			advise(findings, "if nobody is at it: tierctl portal fence %s, on %s",
 			       super->hosts[target].name, super->hosts[host].name);

@@ -41,10 +41,11 @@ static void note_fences(
 		for (uint32_t host = 0; host < hosts; host++) {
 			const struct tier_fence_record *record = &records[host][target];
 
-			if (record->state != TIER_FENCE_FENCED || record->upto <= fence->fenced)
+			/* It stays while a later boot is being fenced. */
+			if (record->fenced_upto <= fence->fenced)
 				continue;
-			fence->fenced = record->upto;
-			fence->heir = record->heir;
+			fence->fenced = record->fenced_upto;
+			fence->heir = record->fenced_heir;
 		}
 		fence->intended = fence->fenced;
 	}

@@ -92,7 +92,9 @@ static enum portal_pair_state look_once(const struct tier_portal *portal, struct
 	if (outcome[0] == TIER_E_NOT_FOUND && outcome[1] == TIER_E_NOT_FOUND)
 		return PORTAL_PAIR_NEVER;
 	if (outcome[0] != 0 && outcome[1] != 0)
-		return PORTAL_PAIR_BAD;
+		return outcome[0] == TIER_E_NOT_FOUND || outcome[1] == TIER_E_NOT_FOUND
+			       ? PORTAL_PAIR_TORN
+			       : PORTAL_PAIR_BAD;
 	if (outcome[0] != 0 || outcome[1] != 0) {
 		if (ret_bad)
 			*ret_bad = outcome[0] != 0 ? 0 : 1;

@@ -7,6 +7,7 @@
 /* The two copies of one record, which a reader makes one of. */
 enum portal_pair_state {
 	PORTAL_PAIR_NEVER,    /* never written */
+	PORTAL_PAIR_TORN,     /* the first writing was interrupted: as if never written */
 	PORTAL_PAIR_GOOD,     /* two equal copies */
 	PORTAL_PAIR_BEHIND,   /* two good copies, one of which lacks the last writing */
 	PORTAL_PAIR_HALF,     /* one good copy */

@@ -92,7 +92,8 @@ static bool damaged(struct repair *repair, struct portal_place place, const char
 	const char *why;
 
 	*ret = portal_pair_look(repair->portal, place, NULL);
-	if (*ret == PORTAL_PAIR_NEVER || *ret == PORTAL_PAIR_GOOD)
+	/* What is torn counts as never written, and the next writing heals it. */
+	if (*ret == PORTAL_PAIR_NEVER || *ret == PORTAL_PAIR_TORN || *ret == PORTAL_PAIR_GOOD)
 		return false;
 	why = not_ours(repair, place, *ret, buffer);
 	if (why)

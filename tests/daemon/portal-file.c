@@ -165,6 +165,10 @@ static int write_fence(char **argv)
 	for (int i = TIER_FENCE_NONE; i <= TIER_FENCE_RETRACTED; i++)
 		if (strcasecmp(tier_fence_state_name(i), argv[6]) == 0)
 			fence.state = i;
+	if (fence.state == TIER_FENCE_FENCED) {
+		fence.fenced_upto = fence.upto;
+		fence.fenced_heir = fence.heir;
+	}
 	r = tier_portal_write_fence(portal, &fence);
 	if (r != 0)
 		die("fence", r);

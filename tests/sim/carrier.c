@@ -214,13 +214,13 @@ static void look(struct host *host, struct carrier *c)
 	uint32_t count, extents = 0;
 	bool waiting_is_none = c->source || view.answers[number(host)].state == TIER_FLIGHT_NONE;
 
+	view.self = number(host);
+	view.incarnation = host->incarnation;
 	if (tier_portal_look(&host->portal, c->offerer, c->slot, &c->flight, &view) != 0) {
 		fail("host %u: records cannot be read", number(host));
 		return;
 	}
 	c->view = view;
-	c->view.self = number(host);
-	c->view.incarnation = host->incarnation;
 	c->view.vm = host->process == PROCESS_NONE	? TIER_VM_NONE
 		     : host->process == PROCESS_RUNNING ? TIER_VM_RUNNING
 		     : host->process == PROCESS_WAITING && waiting_is_none && c->source

@@ -109,6 +109,7 @@ static void process_dies(struct host *host, const char *why)
 		    /* It was about to be resumed. */
 		    (host->carrier.on && host->carrier.plan &&
 		     (host->carrier.action == TIER_HANDOFF_WITHDRAW ||
+		      (host->carrier.action == TIER_HANDOFF_TAKE && host->carrier.source) ||
 		      host->carrier.action == TIER_HANDOFF_RUN)) ||
 		    (offerer == number(host) && offer.state != TIER_FLIGHT_PUBLISHED &&
 		     offer.state != TIER_FLIGHT_COMMITTED))

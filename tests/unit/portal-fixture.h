@@ -47,6 +47,7 @@ static inline struct tier_fence_record fixture_fence(void)
 					  .state = TIER_FENCE_FENCED,
 					  .method = TIER_FENCE_METHOD_AGENT,
 					  .heir = 0,
+					  .fenced_upto = 0x99aabbccddeeff00,
 					  .when_usec = 1700000000222222};
 }
 

@@ -59,6 +59,8 @@ static inline struct tier_fence_record three_fence(uint32_t host, uint64_t incar
 		.state = state,
 		.method = TIER_FENCE_METHOD_AGENT,
 		.heir = heir,
+		.fenced_upto = state == TIER_FENCE_FENCED ? upto : 0,
+		.fenced_heir = state == TIER_FENCE_FENCED ? heir : 0,
 	};
 }
 

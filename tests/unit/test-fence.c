@@ -353,21 +353,34 @@ TEST(heir_stays)
 	CHECK_EQ(stored(A, B).heir, A);
 }
 
-/* INTENT about boot 5 would take back what is said about boot 4. */
+static void boot_4_stays_fenced(void)
+{
+	struct tier_fence_record record = stored(A, B);
+
+	CHECK_EQ(record.state, TIER_FENCE_INTENT);
+	CHECK_EQ(record.upto, 5);
+	CHECK_EQ(record.fenced_upto, 4);
+	CHECK_EQ(record.fenced_heir, C);
+}
+
+/* INTENT about boot 5 does not take back what is said about boot 4. */
 TEST(earlier_fence_is_not_forgotten)
 {
-	uint32_t sum;
-
 	begin("forget");
-	store(three_fence(A, 2, B, 4, TIER_FENCE_FENCED, A));
+	store(three_fence(A, 2, B, 4, TIER_FENCE_FENCED, C));
 	store_flight(4, TIER_FLIGHT_PUBLISHED);
-	sum = three_sum(portal);
+	at_agent = boot_4_stays_fenced;
+	agent_code = TIER_E_TIMEOUT;
 	CHECK_EQ(run(), TIER_E_REFUSED);
-	CHECK_HAS(problem.text, "a flight hangs on");
-	CHECK_EQ(three_sum(portal), sum);
-	store_flight(4, TIER_FLIGHT_ABORTED);
+	CHECK_EQ(stored(A, B).state, TIER_FENCE_RETRACTED);
+	CHECK_EQ(stored(A, B).fenced_upto, 4);
+	CHECK_EQ(stored(A, B).fenced_heir, C);
+	agent_code = 0;
 	CHECK_EQ(run(), 0);
+	CHECK_EQ(agents, 2);
 	CHECK_EQ(stored(A, B).upto, 5);
+	CHECK_EQ(stored(A, B).fenced_upto, 5);
+	CHECK_EQ(stored(A, B).fenced_heir, C);
 }
 
 static void still_damaged(void)

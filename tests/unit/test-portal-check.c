@@ -109,7 +109,7 @@ static void flip(size_t record, unsigned copy)
 }
 
 /* Of an earlier boot, so that it changes nothing for the flight. */
-static void put_fence(enum tier_fence_state state)
+static void put_fence(enum tier_fence_state state, uint64_t fenced)
 {
 	struct tier_fence_record fence = {.stamp = {1, 1, 0},
 					  .host = 1,
@@ -117,7 +117,9 @@ static void put_fence(enum tier_fence_state state)
 					  .upto = 7,
 					  .state = state,
 					  .method = TIER_FENCE_METHOD_AGENT,
-					  .heir = 1};
+					  .heir = 1,
+					  .fenced_upto = fenced,
+					  .fenced_heir = fenced ? 1 : 0};
 
 	CHECK_EQ(tier_portal_write_fence(portal, &fence), 0);
 }
@@ -129,7 +131,7 @@ TEST(one_copy_is_named)
 			char text[64];
 
 			set_up("half");
-			put_fence(TIER_FENCE_FENCED);
+			put_fence(TIER_FENCE_FENCED, 7);
 			flip(i, copy);
 			run();
 			CHECK_EQ(bad, 1);
@@ -160,11 +162,26 @@ TEST(interrupted_writing_is_named)
 	CHECK(found("host A", "beat 43"));
 }
 
+TEST(first_writing_that_was_interrupted)
+{
+	static const uint8_t torn[64] = {'T', 'P', 'o', 'f', 1};
+
+	set_up("torn");
+	for (unsigned copy = 0; copy < 2; copy++) {
+		file_write(path, tier_record_offset(&super, TIER_RECORD_OFFER, 0, 7 + copy, copy),
+			   torn, sizeof(torn));
+	}
+	run();
+	CHECK_EQ(bad, 0);
+	CHECK(found("offer A/7", "it counts as never written"));
+	CHECK(found("offer A/8", "it counts as never written"));
+}
+
 TEST(damage_is_named)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
 		set_up("damage");
-		put_fence(TIER_FENCE_FENCED);
+		put_fence(TIER_FENCE_FENCED, 7);
 		flip(i, 0);
 		flip(i, 1);
 		run();
@@ -192,15 +209,19 @@ static bool advised(const char *object, const char *next)
 TEST(fences_are_shown)
 {
 	set_up("fences");
-	put_fence(TIER_FENCE_FENCED);
+	put_fence(TIER_FENCE_FENCED, 7);
 	run();
 	CHECK_EQ(bad, 0);
 	CHECK(found("fence of A by B", "FENCED, boots up to 7, heir is B"));
-	put_fence(TIER_FENCE_INTENT);
+	put_fence(TIER_FENCE_INTENT, 0);
 	run();
 	CHECK_EQ(bad, 0);
 	CHECK(found("fence of A by B", "INTENT, boots up to 7"));
+	CHECK(!found("fence of A by B", "heir"));
 	CHECK(advised("fence of A by B", "tierctl portal fence A, on B"));
+	put_fence(TIER_FENCE_INTENT, 5);
+	run();
+	CHECK(found("fence of A by B", "INTENT, boots up to 7; FENCED up to 5, heir is B"));
 }
 
 TEST(stuck_flights)
@@ -222,7 +243,8 @@ TEST(stuck_flights)
 	CHECK(advised("offer A/3", "only A may take it"));
 	/* It is fenced: the destination's. */
 	set_up("stuck-fenced");
-	fence.upto = fixture_offer(&super).source_incarnation;
+	fence.upto = fence.fenced_upto = fixture_offer(&super).source_incarnation;
+	fence.fenced_heir = 1;
 	CHECK_EQ(tier_portal_write_fence(portal, &fence), 0);
 	run();
 	CHECK_EQ(bad, 1);

@@ -209,6 +209,17 @@ TEST(interrupted_between_the_copies)
 	CHECK_EQ(host.stamp.incarnation, 6);
 }
 
+TEST(interrupted_at_first)
+{
+	static const uint8_t torn[64] = {'T', 'P', 'h', 'o', 1};
+
+	begin("torn");
+	file_write(tier_portal_path(portal), tier_record_offset(&super, TIER_RECORD_OFFER, B, 9, 0),
+		   torn, sizeof(torn));
+	repair();
+	CHECK_EQ(count, 0);
+}
+
 TEST(only_the_writer)
 {
 	struct tier_offer offer;
@@ -532,7 +543,7 @@ TEST(answer_that_is_lost)
 	three_damage(portal, TIER_RECORD_ANSWER, B, 4, 3);
 	expect(TIER_REPAIR_LEFT, "answer B/4", "if its process runs on B");
 	/* Somebody else's flight, with nobody fenced. */
-	fence.state = TIER_FENCE_RETRACTED;
+	fence = three_fence(C, 7, A, 2, TIER_FENCE_RETRACTED, B);
 	CHECK_EQ(tier_portal_write_fence(portal, &fence), 0);
 	expect(TIER_REPAIR_DONE, "answer B/4", "the slot is emptied");
 }

@@ -169,7 +169,7 @@ TEST(records_become_visible_whole)
 
 	for (uint64_t i = 1; i <= 5; i++) {
 		begin(look_fence, i);
-		fence.upto = i;
+		fence.upto = fence.fenced_upto = i;
 		CHECK_EQ(tier_portal_write_fence(writer, &fence), 0);
 		end(128);
 		begin(look_host, i);
@@ -213,7 +213,8 @@ TEST(blobs_are_flushed)
 	memset(data, 'x', sizeof(data));
 	look = look_blob;
 	old_sequence = new_sequence = 0;
-	CHECK_EQ(tier_portal_write_blob(writer, 0, &fixture_flight, 64, data, sizeof(data), &blob), 0);
+	CHECK_EQ(tier_portal_write_blob(writer, 0, &fixture_flight, 64, data, sizeof(data), &blob),
+		 0);
 	CHECK_EQ(blob_lines, (sizeof(data) + 63) / 64);
 	CHECK_EQ(tier_portal_read_blob(reader, 0, &fixture_flight, &blob, &back, NULL), 0);
 	free(back);
