@@ -735,7 +735,7 @@ end:	do
 					  (step == Z_STORE_ABORTED -> F_ABORTED : F_CLOSED)))));
 				for_c = (step == Z_STORE_PUBLISHED -> mark[h] : for_c);
 				/* A person has given it up. */
-				ended = ended || (cancelled[h] && step == Z_STORE_ABORTED && RUNNERS == 0)
+				ended = ended || (act[h] == A_DISCARD && step == Z_STORE_ABORTED)
 			:: IS_STORE(step) && h != HS ->
 				ans_c[h].state = (step == Z_STORE_READY -> F_READY : (step == Z_STORE_ACCEPTED -> F_ACCEPTED :
 					  (step == Z_STORE_RUNNING -> F_RUNNING : (step == Z_STORE_DONE -> F_DONE : F_REFUSED))));

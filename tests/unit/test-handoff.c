@@ -215,6 +215,34 @@ static int place(const enum tier_handoff_step *plan, enum tier_handoff_step step
 }
 
 /* The orders that everything rests on. */
+/* Whoever cancels a flight wants the VM; only settle is asked to give it up. */
+static unsigned discarded;
+
+static void visit_cancelled(const struct combination *c)
+{
+	struct tier_handoff_view view = view_of(c, SOURCE);
+
+	for (unsigned bits = 0; bits < 4; bits++) {
+		view.vm = bits & 1 ? TIER_VM_NONE : TIER_VM_STOPPED;
+		view.failed = bits >> 1;
+		for (unsigned how = 0; how < 4; how++) {
+			view.cancelled = how & 1;
+			view.recovering = how >> 1;
+			if (tier_handoff_source(&view) != TIER_HANDOFF_DISCARD)
+				continue;
+			CHECK_EQ(how, 3);
+			discarded++;
+		}
+	}
+}
+
+TEST(discarded_by_a_person_only)
+{
+	discarded = 0;
+	each(visit_cancelled);
+	CHECK(discarded > 0);
+}
+
 TEST(orders)
 {
 	const enum tier_handoff_step *plan = tier_handoff_source_plan(TIER_HANDOFF_WITHDRAW);
