@@ -181,8 +181,6 @@ static bool visit(struct manager *manager, struct portal *portal, struct tier_po
 	portal->requested |= r == 0 && offer.state == TIER_FLIGHT_REQUESTED;
 	if (r != 0)
 		return source != portal->slot;
-	if (source == portal->slot && offer.state == TIER_FLIGHT_CLOSED)
-		guard_left(manager, portal, offer.vm);
 	if (!may_concern(portal, &offer, own))
 		return true;
 	if (flight_read(portal, mapped, source, slot, &flight) != 0)

@@ -18,16 +18,15 @@ struct guarded {
 	struct tier_uuid portal;
 	char name[TIER_PORTAL_NAME]; /* the portal's */
 	char vm[64];
-	enum guard_kind kind;
+	bool open;	       /* in a flight: GUARD_OPEN */
+	bool came;	       /* GUARD_CAME: stays so; its records may be overwritten */
 	uint64_t reached_usec; /* CLOCK_MONOTONIC: when its portal was, unfenced */
-	bool seen, told;
+	bool seen, seen_open;  /* in this pass over the portal */
+	bool told;
 };
 
-static const char *const kinds[] = {
-	[GUARD_ASKED] = "asked",
-	[GUARD_OPEN] = "open",
-	[GUARD_CAME] = "came",
-};
+/* By open and came. */
+static const char *const kinds[2][2] = {{"asked", "came"}, {"open", "both"}};
 
 static void list_path(const struct manager *manager, char path[static 300])
 {
@@ -70,13 +69,14 @@ static bool parse_line(struct manager *manager, const char *line)
 	    sd_id128_from_string(uuid, &id) < 0)
 		return false;
 	memcpy(portal.bytes, id.bytes, sizeof(portal.bytes));
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (!streq(kind, kinds[i]))
+	for (unsigned i = 0; i < 4; i++) {
+		if (!streq(kind, kinds[i >> 1][i & 1]))
 			continue;
 		entry = add(manager, &portal, name, vm);
 		if (!entry)
 			return false;
-		entry->kind = i;
+		entry->open = i >> 1;
+		entry->came = i & 1;
 		entry->reached_usec = reached;
 		return true;
 	}
@@ -103,7 +103,7 @@ static void save(struct manager *manager)
 	for (struct guarded *entry = manager->guarded; entry; entry = entry->next) {
 		tier_uuid_format(&entry->portal, uuid);
 		fprintf(file, "%s %s %s %s %" PRIu64 "\n", uuid, entry->name, entry->vm,
-			kinds[entry->kind], entry->reached_usec);
+			kinds[entry->open][entry->came], entry->reached_usec);
 	}
 	if (fclose(file) == 0 && rename(temporary, path) == 0)
 		return;
@@ -116,7 +116,7 @@ void guard_begin(struct manager *manager, const struct portal *portal)
 {
 	for (struct guarded *entry = manager->guarded; entry; entry = entry->next)
 		if (uuid_equal(&entry->portal, &portal->super.uuid))
-			entry->seen = entry->kind == GUARD_CAME;
+			entry->seen = entry->seen_open = false;
 }
 
 void guard_note(struct manager *manager, const struct portal *portal, const char *vm,
@@ -128,16 +128,10 @@ void guard_note(struct manager *manager, const struct portal *portal, const char
 		return;
 	if (entry->reached_usec == 0)
 		entry->reached_usec = manager_monotonic_usec();
-	entry->kind = kind;
+	entry->open |= kind == GUARD_OPEN;
+	entry->came |= kind == GUARD_CAME;
+	entry->seen_open |= kind == GUARD_OPEN;
 	entry->seen = true;
-}
-
-void guard_left(struct manager *manager, const struct portal *portal, const char *vm)
-{
-	for (struct guarded *entry = manager->guarded; entry; entry = entry->next)
-		if (uuid_equal(&entry->portal, &portal->super.uuid) && streq(entry->vm, vm) &&
-		    entry->kind == GUARD_CAME)
-			entry->seen = false;
 }
 
 static void drop(struct guarded **p)
@@ -151,10 +145,15 @@ static void drop(struct guarded **p)
 void guard_commit(struct manager *manager, const struct portal *portal)
 {
 	for (struct guarded **p = &manager->guarded; *p;) {
-		if (uuid_equal(&(*p)->portal, &portal->super.uuid) && !(*p)->seen)
+		struct guarded *entry = *p;
+		bool ours = uuid_equal(&entry->portal, &portal->super.uuid);
+
+		if (ours)
+			entry->open = entry->seen_open;
+		if (ours && !entry->seen && !entry->came)
 			drop(p);
 		else
-			p = &(*p)->next;
+			p = &entry->next;
 	}
 }
 
@@ -208,9 +207,8 @@ void guard_fenced(struct manager *manager, const struct portal *portal)
 /* So that it is over when the time is, and before a watchdog makes an end of it. */
 static bool cut_off(const struct manager *manager, const struct guarded *entry, uint64_t now)
 {
-	return entry->kind == GUARD_OPEN &&
-	       now + 2 * manager->config->beat_usec >=
-		       entry->reached_usec + manager->config->cut_off_usec;
+	return entry->open && now + 2 * manager->config->beat_usec >=
+				      entry->reached_usec + manager->config->cut_off_usec;
 }
 
 static void end_cut_off(struct manager *manager, uint64_t now)
@@ -261,8 +259,8 @@ static void watch(struct manager *manager, uint64_t now)
 	int r = 0;
 
 	for (struct guarded *entry = manager->guarded; entry; entry = entry->next) {
-		needed |= entry->kind == GUARD_OPEN;
-		reached &= entry->kind != GUARD_OPEN || entry->reached_usec >= now;
+		needed |= entry->open;
+		reached &= !entry->open || entry->reached_usec >= now;
 	}
 	if (needed && !manager->watchdog)
 		arm(manager);

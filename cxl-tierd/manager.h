@@ -57,6 +57,7 @@ struct portal {
 	char region[32]; /* empty: a plain file */
 	char path[256];
 	char host[TIER_PORTAL_NAME]; /* this host's name in it */
+	unsigned keyed;		     /* Keyed= of its section, for tier_portal_open() */
 	uint32_t slot;		     /* its slot; TIER_PORTAL_NO_HOST: not one of its hosts */
 	struct tier_super super;
 	unsigned scan;
@@ -152,8 +153,10 @@ int manager_apply(struct manager *manager, const struct tier_plan *plan,
 		  struct tier_problem *problem);
 
 /* portals.c */
-void portals_note(struct manager *manager, const char *region, const char *host, const char *path,
-		  int code, const struct tier_super *super, const struct tier_problem *problem);
+/* @rule: its section in the configuration, NULL if it has none. */
+void portals_note(struct manager *manager, const char *region,
+		  const struct tier_config_portal *rule, const char *path, int code,
+		  const struct tier_super *super, const struct tier_problem *problem);
 void portals_note_files(struct manager *manager);
 void portals_prune(struct manager *manager);
 void portals_free(struct manager *manager);
@@ -199,14 +202,13 @@ void homes_free(struct manager *manager);
 enum guard_kind {
 	GUARD_ASKED, /* nothing of it is in the portal: ends with a fence */
 	GUARD_OPEN,  /* ends also when the portal cannot be reached any more */
-	GUARD_CAME,  /* has come through the portal: ends with a fence */
+	GUARD_CAME,  /* has come through the portal: ends with a fence, as long as this host is up */
 };
 
 void guard_load(struct manager *manager);
 void guard_begin(struct manager *manager, const struct portal *portal);
 void guard_note(struct manager *manager, const struct portal *portal, const char *vm,
 		enum guard_kind kind);
-void guard_left(struct manager *manager, const struct portal *portal, const char *vm);
 void guard_commit(struct manager *manager, const struct portal *portal);
 void guard_reached(struct manager *manager, const struct portal *portal, uint64_t now);
 void guard_fenced(struct manager *manager, const struct portal *portal);

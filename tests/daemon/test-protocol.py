@@ -21,6 +21,7 @@ from harness import (MIB, PROGRAM, Daemon, config, digest, extent_states, grante
 EXTENT = 128 * MIB
 A_RECORD = 2 * MIB
 UUID = "11111111-2222-4333-8444-555555555555"
+OTHER = "22222222-2222-4333-8444-555555555555"
 
 QEMU = """
 import signal, socket, sys
@@ -412,6 +413,8 @@ def test_fenced(directory):
     offer(portal, grant, "offered")
     portal_file("offer", portal, 1, 3, 7, UUID, 0, "committed", 5, 2, 1, "crate")
     portal_file("answer", portal, 0, 0, 7, UUID, 1, 3, "done")
+    # It had been here before.
+    portal_file("offer", portal, 0, 9, 3, OTHER, 1, "closed", 5, 2, 1, "crate")
     portal_file("fence", portal, 1, 0, 1, "intent")
     beats_pass(portal, 0)
     assert box.alive() and crate.alive(), "INTENT is not a fence yet"
@@ -486,6 +489,10 @@ def test_cut_off(directory):
     grant = begin(connection)
     offer(portal, grant, "offered")
     begin(connection, vm="crate")
+    # It came here by an earlier flight: that loosens nothing.
+    portal_file("offer", portal, 1, 3, 7, UUID, 0, "closed", 5, 2, 1, "box")
+    portal_file("answer", portal, 0, 0, 7, UUID, 1, 3, "done")
+    wait_for("it is guarded", lambda: " box both " in guarded(daemon))
     beats_pass(portal, 0)
     os.rename(portal, portal + ".away")
     gone = time.monotonic()
