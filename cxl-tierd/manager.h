@@ -202,7 +202,7 @@ void homes_free(struct manager *manager);
 enum guard_kind {
 	GUARD_ASKED, /* nothing of it is in the portal: ends with a fence */
 	GUARD_OPEN,  /* ends also when the portal cannot be reached any more */
-	GUARD_CAME,  /* has come through the portal: ends with a fence, as long as this host is up */
+	GUARD_CAME, /* has come through the portal: ends with a fence, as long as this host is up */
 };
 
 void guard_load(struct manager *manager);

@@ -87,8 +87,9 @@ static void take_super(struct portal *portal, const struct tier_super *super)
 	portal->slot = slot;
 }
 
-void portals_note(struct manager *manager, const char *region, const char *host, const char *path,
-		  int code, const struct tier_super *super, const struct tier_problem *problem)
+void portals_note(struct manager *manager, const char *region,
+		  const struct tier_config_portal *rule, const char *path, int code,
+		  const struct tier_super *super, const struct tier_problem *problem)
 {
 	struct portal *portal;
 
@@ -108,7 +109,8 @@ void portals_note(struct manager *manager, const char *region, const char *host,
 		portal->announced = false;
 	}
 	COPY(portal->path, path);
-	COPY(portal->host, host[0] ? host : manager->hostname);
+	COPY(portal->host, rule && rule->host[0] ? rule->host : manager->hostname);
+	portal->keyed = rule ? rule->keyed : 0;
 	portal->scan = manager->scan;
 	portal->code = code;
 	if (code == 0) {
@@ -133,7 +135,7 @@ void portals_note_files(struct manager *manager)
 		if (!rule->file[0])
 			continue;
 		r = tier_portal_probe(rule->file, &super, &problem);
-		portals_note(manager, "", rule->host, rule->file, r, &super, &problem);
+		portals_note(manager, "", rule, rule->file, r, &super, &problem);
 	}
 }
 
@@ -174,7 +176,7 @@ int portal_open(struct portal *portal, unsigned flags, struct tier_portal **ret,
 		*problem = portal->problem;
 		return portal->code;
 	}
-	r = tier_portal_open(portal->path, flags, &mapped, problem);
+	r = tier_portal_open(portal->path, flags | portal->keyed, &mapped, problem);
 	if (r != 0)
 		return r;
 	super = tier_portal_super(mapped);

@@ -287,11 +287,10 @@ static void scan_region(struct manager *manager, const struct tier_topology *top
 		 */
 		noted->settled = true;
 	} else if (r == 0) {
-		portals_note(manager, region->name, rule ? rule->host : "", path, 0, &super, NULL);
+		portals_note(manager, region->name, rule, path, 0, &super, NULL);
 		noted->text[0] = '\0'; /* flights_announce() tells of it */
 	} else if (r == TIER_E_DAMAGED || r == TIER_E_INCOMPATIBLE || r == TIER_E_TRUNCATED) {
-		portals_note(manager, region->name, rule ? rule->host : "", path, r, NULL,
-			     &problem);
+		portals_note(manager, region->name, rule, path, r, NULL, &problem);
 		noted->text[0] = '\0';
 	} else {
 		/* Unknown whether it is a portal, so it is treated as one. A known one stays one. */

@@ -28,6 +28,7 @@ struct tier_config_portal {
 	char match_path[256];
 	char file[256]; /* File=: a portal on a plain file, for tests */
 	char host[32];	/* Host=: this host's slot; empty: the hostname */
+	unsigned keyed; /* Keyed=: TIER_PORTAL_KEYED or _UNKEYED, to open it with; 0: auto */
 };
 
 /* [Machine NAME]: a virtual machine that may be started here, and nothing else may. */
@@ -109,5 +110,23 @@ const struct tier_config_region *tier_config_region_rule(const struct tier_confi
  */
 const struct tier_config_portal *tier_config_portal_rule(const struct tier_config *config,
 							 const struct tier_region *region);
+
+/**
+ * tier_portal_rule() - the [Portal] section for the portal at @path
+ * @path: a dax character device or a plain file, under whatever name
+ * @ret: NULL if there is none; borrowed from @config
+ *
+ * Return: 0; negative errno if it cannot be told what lies there.
+ */
+int tier_portal_rule(const struct tier_config *config, const char *path,
+		     const struct tier_config_portal **ret, struct tier_problem *problem);
+
+struct tier_portal;
+
+/**
+ * tier_portal_open_configured() - tier_portal_open(), keyed or not as its [Portal] section has it
+ */
+int tier_portal_open_configured(const struct tier_config *config, const char *path, unsigned flags,
+				struct tier_portal **ret, struct tier_problem *problem);
 
 #endif

@@ -363,12 +363,14 @@ struct tier_portal;
 enum tier_portal_open_flags {
 	TIER_PORTAL_READ = 0,
 	TIER_PORTAL_WRITE = 1 << 0,
+	TIER_PORTAL_KEYED = 1 << 1,   /* refuse one that is not keyed, whatever its name */
+	TIER_PORTAL_UNKEYED = 1 << 2, /* refuse a keyed one; a key for its name says nothing */
 };
 
 /**
  * tier_portal_open() - map a portal's control area
  * @path: a dax character device ("/dev/dax0.0") or a plain file
- * @flags: TIER_PORTAL_WRITE to write this host's records
+ * @flags: TIER_PORTAL_WRITE to write this host's records; whether it has to be keyed
  * @ret: tier_portal_close()
  * @problem: object is @path
  *
@@ -377,7 +379,8 @@ enum tier_portal_open_flags {
  *
  * Return: 0; TIER_E_NOT_PORTAL, TIER_E_DAMAGED, TIER_E_INCOMPATIBLE, TIER_E_TRUNCATED;
  * TIER_E_REFUSED if it is keyed and this host has no key that only root can read, or not keyed
- * although there is a key for its name; negative errno from opening and mapping.
+ * although there is a key for its name, or not as @flags have it; negative errno from opening and
+ * mapping.
  */
 int tier_portal_open(const char *path, unsigned flags, struct tier_portal **ret,
 		     struct tier_problem *problem);

@@ -188,8 +188,8 @@ static int check_path(struct request *request, const char *path)
 	__attribute__((cleanup(result_done))) struct result result = {};
 	bool write = request->repair && !request->dry_run;
 	struct tier_problem problem = {};
-	int r = tier_portal_open(path, write ? TIER_PORTAL_WRITE : TIER_PORTAL_READ, &result.portal,
-				 &problem);
+	int r = portal_open(path, write ? TIER_PORTAL_WRITE : TIER_PORTAL_READ, &result.portal,
+			    &problem);
 
 	if (r == TIER_E_DAMAGED && request->repair)
 		snprintf(problem.next, sizeof(problem.next),

@@ -6,6 +6,7 @@
 #include "fence-agent.h"
 #include "json.h"
 #include "lock.h"
+#include "portal-list.h"
 #include "tool.h"
 
 #define DEFAULT_TIMEOUT 120
@@ -222,9 +223,9 @@ static int open_and_fence(struct request *request, sd_json_variant *place)
 
 	request->self = (uint32_t)json_number(place, "slot");
 	request->incarnation = json_number(place, "incarnation");
-	if (tier_portal_open(json_text(place, "path"),
-			     request->dry_run ? TIER_PORTAL_READ : TIER_PORTAL_WRITE,
-			     &request->portal, &problem) != 0)
+	if (portal_open(json_text(place, "path"),
+			request->dry_run ? TIER_PORTAL_READ : TIER_PORTAL_WRITE, &request->portal,
+			&problem) != 0)
 		return tool_fail(&problem);
 	request->super = tier_portal_super(request->portal);
 	r = fence(request);

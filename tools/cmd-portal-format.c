@@ -18,6 +18,7 @@ struct request {
 	char path[256]; /* of a file; of a region's device once it is devdax */
 	uint64_t total_bytes;
 	char default_name[TIER_PORTAL_NAME];
+	unsigned wanted; /* Keyed= of its section */
 };
 
 static void free_topology(struct tier_topology **topology)
@@ -46,6 +47,7 @@ static int choose_name(struct request *request, const struct tier_region *region
 			rule = &config->portals[i];
 	snprintf(request->default_name, sizeof(request->default_name), "%.31s",
 		 rule ? rule->name : "portal0");
+	request->wanted = rule ? rule->keyed : 0;
 	return 0;
 }
 
@@ -204,8 +206,17 @@ static int print(const struct request *request, const struct tier_super *super)
 static int check_key(const struct request *request, const char *name)
 {
 	struct tier_problem problem = {};
-	int r = tier_portal_key_find(name, &problem);
+	int r;
 
+	if (request->wanted == (request->keyed ? TIER_PORTAL_UNKEYED : TIER_PORTAL_KEYED))
+		return tool_fail_text(request->object,
+				      request->keyed ? "leave out --keyed, or change that"
+						     : "--keyed, or change that",
+				      "its [Portal] section says Keyed=%s",
+				      request->keyed ? "no" : "yes");
+	if (request->wanted == TIER_PORTAL_UNKEYED)
+		return 0;
+	r = tier_portal_key_find(name, &problem);
 	if (r != 0 && r != TIER_E_NOT_FOUND)
 		return tool_fail(&problem);
 	if (request->generate_key && r == 0)

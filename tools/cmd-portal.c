@@ -165,7 +165,7 @@ static int show_one(const char *path)
 	struct tier_problem problem = {};
 	int r;
 
-	if (tier_portal_open(path, TIER_PORTAL_READ, &portal, &problem) != 0)
+	if (portal_open(path, TIER_PORTAL_READ, &portal, &problem) != 0)
 		return tool_fail(&problem);
 	if (tool_common.json) {
 		r = tier_portal_to_json(portal, &json);

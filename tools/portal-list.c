@@ -154,35 +154,17 @@ int portal_find(const char *object, char path[static 256])
 			      "no such portal or region");
 }
 
-static const struct tier_config_portal *rule_of(const struct tier_config *config,
-						const struct tier_topology *topology,
-						const char *path)
-{
-	for (size_t i = 0; i < config->portal_count; i++)
-		if (config->portals[i].file[0] && strcmp(config->portals[i].file, path) == 0)
-			return &config->portals[i];
-	for (size_t i = 0; i < topology->dax_count; i++) {
-		const struct tier_region *region;
-
-		if (strncmp(path, "/dev/", 5) != 0 || strcmp(path + 5, topology->daxs[i].name) != 0)
-			continue;
-		region = tier_topology_region(topology, topology->daxs[i].region);
-		return region ? tier_config_portal_rule(config, region) : NULL;
-	}
-	return NULL;
-}
-
 int portal_local_host(const char *path, char host[static 64])
 {
-	__attribute__((cleanup(free_topology))) struct tier_topology *topology = NULL;
 	__attribute__((cleanup(free_config))) struct tier_config *config = NULL;
 	const struct tier_config_portal *rule;
+	struct tier_problem problem = {};
 	int r = tool_config(&config);
 
-	r = r ?: tool_topology(&topology);
 	if (r)
 		return r;
-	rule = rule_of(config, topology, path);
+	if (tier_portal_rule(config, path, &rule, &problem) != 0)
+		return tool_fail(&problem);
 	if (rule && rule->host[0])
 		snprintf(host, 64, "%s", rule->host);
 	else if (gethostname(host, 64) < 0)
@@ -190,4 +172,13 @@ int portal_local_host(const char *path, char host[static 64])
 				      "this host's name cannot be read: %s", strerror(errno));
 	host[63] = '\0';
 	return 0;
+}
+
+int portal_open(const char *path, unsigned flags, struct tier_portal **ret,
+		struct tier_problem *problem)
+{
+	__attribute__((cleanup(free_config))) struct tier_config *config = NULL;
+	int r = tier_config_load(tool_common.sysroot, tool_common.config, &config, problem);
+
+	return r ?: tier_portal_open_configured(config, path, flags, ret, problem);
 }

@@ -38,4 +38,8 @@ int portal_find(const char *object, char path[static 256]);
  */
 int portal_local_host(const char *path, char host[static 64]);
 
+/* tier_portal_open_configured() by this host's configuration. */
+int portal_open(const char *path, unsigned flags, struct tier_portal **ret,
+		struct tier_problem *problem);
+
 #endif

@@ -2,6 +2,7 @@
 #include <ctype.h>
 
 #include "config-keys.h"
+#include "tier-portal.h"
 #include "util.h"
 
 #define NAME_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
@@ -110,6 +111,20 @@ static int store_bool(void *field, size_t bytes, const char *value, const char *
 			return 0;
 		}
 	return refuse(ret_reason, "not yes or no");
+}
+
+static int store_keyed(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	bool keyed;
+
+	if (streq(value, "auto")) {
+		*(unsigned *)field = 0;
+		return 0;
+	}
+	if (store_bool(&keyed, sizeof(keyed), value, ret_reason) < 0)
+		return refuse(ret_reason, "not one of yes, no, auto");
+	*(unsigned *)field = keyed ? TIER_PORTAL_KEYED : TIER_PORTAL_UNKEYED;
+	return 0;
 }
 
 static int store_unsigned(void *field, const char *value, uint64_t minimum, uint64_t maximum)
@@ -313,6 +328,7 @@ const struct config_key config_keys[] = {
 	PORTAL("MatchPath", match_path, store_sysfs_path, NULL),
 	PORTAL("File", file, store_path, NULL),
 	PORTAL("Host", host, store_name, NULL),
+	PORTAL("Keyed", keyed, store_keyed, "auto"),
 	MACHINE("Qemu", qemu, store_path, "/usr/bin/qemu-system-x86_64"),
 	MACHINE("Type", type, store_word, "q35"),
 	MACHINE("Memory", memory_bytes, store_memory, NULL),

@@ -336,7 +336,9 @@ static int open_portal(struct flight *f, struct tier_problem *problem)
 {
 	int r = flight_dram_node(&f->dram, problem);
 
-	r = r ?: tier_portal_open(f->grant->portal_path, TIER_PORTAL_WRITE, &f->portal, problem);
+	r = r
+		    ?: tier_portal_open_configured(f->config, f->grant->portal_path,
+						   TIER_PORTAL_WRITE, &f->portal, problem);
 	if (r)
 		return r;
 	f->view.self = f->grant->host;

@@ -85,6 +85,26 @@ int tier_portal_probe(const char *path, struct tier_super *ret, struct tier_prob
 
 DEFINE_CLEANUP(struct tier_portal *, tier_portal_close)
 
+/* No key vouches for the superblock: whoever can write it may clear the bit, and change the name. */
+static int check_keyed(const char *path, unsigned flags, const struct tier_super *super,
+		       struct tier_problem *problem)
+{
+	bool keyed = (super->incompat & TIER_PORTAL_INCOMPAT_KEYED) != 0;
+
+	if (!keyed && (flags & TIER_PORTAL_KEYED))
+		return tier_problem_set(
+			problem, TIER_E_REFUSED, path,
+			"if it was formatted so on purpose, change Keyed= in its [Portal] section",
+			"cannot use portal %s: it is not keyed, which Keyed=yes demands, and may "
+			"have been replaced",
+			super->name);
+	if (keyed && (flags & TIER_PORTAL_UNKEYED))
+		return tier_problem_set(
+			problem, TIER_E_REFUSED, path, "change Keyed= in its [Portal] section",
+			"cannot use portal %s: it is keyed, which Keyed=no forbids", super->name);
+	return 0;
+}
+
 int portal_open_with_keys(const char *path, unsigned flags, const char *key_directory,
 			  struct tier_portal **ret, struct tier_problem *problem)
 {
@@ -110,6 +130,8 @@ int portal_open_with_keys(const char *path, unsigned flags, const char *key_dire
 	r = portal_super_read(&portal->device, &probe, path, &portal->super, &portal->health,
 			      problem);
 	if (r == 0)
+		r = check_keyed(path, flags, &portal->super, problem);
+	if (r == 0 && !(flags & TIER_PORTAL_UNKEYED))
 		r = portal_key_load(key_directory, &portal->super, problem);
 	if (r != 0)
 		return r;

@@ -12,6 +12,7 @@
  *	portal-file state PATH HOST SLOT   prints the offer's state
  *	portal-file host PATH HOST         prints "INCARNATION BEATS INTERVAL-USEC WATCHDOG-USEC"
  *	portal-file layout PATH            prints "CONTROL-BYTES EXTENT-BYTES"
+ *	portal-file super PATH NAME KEYED  changes that in both superblocks, as a peer may
  *
  * Hosts are slot numbers except in "format". An offer names the extents, and wants as many.
  */
@@ -243,6 +244,29 @@ static int show_layout(char **argv)
 	return 0;
 }
 
+static int write_super(char **argv)
+{
+	static const long offsets[] = {0, TIER_SUPER_COPY_OFFSET};
+	unsigned char bytes[TIER_SUPER_BYTES];
+	struct tier_super super;
+	FILE *file;
+	int r = tier_portal_probe(argv[2], &super, &problem);
+
+	if (r != 0)
+		die(argv[2], r);
+	snprintf(super.name, sizeof(super.name), "%s", argv[3]);
+	super.incompat = number(argv[4]) ? TIER_PORTAL_INCOMPAT_KEYED : 0;
+	tier_super_encode(&super, bytes);
+	file = fopen(argv[2], "r+e");
+	for (size_t i = 0; file && i < 2; i++)
+		if (fseek(file, offsets[i], SEEK_SET) < 0 ||
+		    fwrite(bytes, sizeof(bytes), 1, file) != 1)
+			die(argv[2], -errno);
+	if (!file || fclose(file) != 0)
+		die(argv[2], -errno);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *verb = argc > 2 ? argv[1] : "";
@@ -265,6 +289,8 @@ int main(int argc, char **argv)
 		return show_extent(argv);
 	if (strcmp(verb, "layout") == 0 && argc == 3)
 		return show_layout(argv);
+	if (strcmp(verb, "super") == 0 && argc == 5)
+		return write_super(argv);
 	fprintf(stderr, "portal-file: see the comment in its source\n");
 	return 2;
 }

@@ -275,5 +275,66 @@ def test_bad_portals(directory):
     daemon.stop()
 
 
+def test_keyed(directory):
+    """A keyed portal that a peer makes look unkeyed is refused by its name's key, or by Keyed=yes."""
+    portal = make_portal(directory)
+    keys = f"{directory}/keys"
+    os.mkdir(keys, 0o700)
+    with open(os.open(f"{keys}/lake.key", os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+        file.write("0123456789abcdef" * 2)
+    os.environ["CXL_TIER_KEYS"] = keys
+    try:
+        portal_file("super", portal, "lake", 1)
+        refuses_unkeyed(directory, portal)
+    finally:
+        del os.environ["CXL_TIER_KEYS"]
+
+
+def refuses_unkeyed(directory, portal):
+    daemon = Daemon(PROGRAM, directory, config=config(portal) + "[Portal lake]\nKeyed=yes\n")
+
+    def state():
+        return daemon.call("Portals")["portals"][0]
+
+    def refused_now(says):
+        """Whatever it does at a beat fails for this reason, and nothing is written any more."""
+        wait_for("a refusal", lambda: daemon.log().count(says) == 1)
+        before = digest(portal)
+        shown = state()
+        assert shown["state"] == "unreadable" and says in shown["problem"], shown
+        refused = daemon.refused("BeginFlight", vm="box", destination="B", ramBytes=MIB)
+        assert says in refused.text, refused
+        assert daemon.call("Flights")["flights"] == []
+        daemon.call("Reload")
+        assert digest(portal) == before, "written to"
+
+    wait_for("beats", lambda: host_record(portal, 0)[1] >= 3)
+    assert state()["state"] == "usable", state()
+    # While it runs, under a name that this host has no key for.
+    portal_file("super", portal, "pond", 0)
+    refused_now("cannot use portal pond: it is not keyed, which Keyed=yes demands")
+    # It is well again as soon as it is.
+    portal_file("super", portal, "lake", 1)
+    beats = host_record(portal, 0)[1]
+    wait_for("beats again", lambda: host_record(portal, 0)[1] >= beats + 3)
+    # With no more than the key for its name.
+    daemon.configure(config(portal))
+    daemon.call("Reload")
+    portal_file("super", portal, "lake", 0)
+    refused_now("the portal is not keyed, but")
+    # As it is found at a start.
+    daemon.stop()
+    portal_file("super", portal, "pond", 0)
+    daemon = Daemon(PROGRAM, directory, name="e", config=config(portal) + "[Portal lake]\nKeyed=yes\n")
+    refused_now("cannot use portal pond: it is not keyed, which Keyed=yes demands")
+    # Somebody who means it.
+    daemon.configure(config(portal) + "[Portal lake]\nKeyed=no\n")
+    daemon.call("Reload")
+    wait_for("usable", lambda: state()["state"] == "usable")
+    portal_file("super", portal, "lake", 1)
+    wait_for("a refusal", lambda: "it is keyed, which Keyed=no forbids" in daemon.log())
+    daemon.stop()
+
+
 if __name__ == "__main__":
     sys.exit(main(dict(globals())))

@@ -351,6 +351,36 @@ def test_keyed(path):
         refused(path, "portal", verb, path, says=["may have been replaced"], **here)
 
 
+def test_keyed_by_configuration(path):
+    config, link = path + ".conf", path + ".link"
+    os.symlink(path, link)
+
+    def say(keyed):
+        with open(config, "w") as file:
+            file.write(f"[Portal lab]\nFile={path}\nKeyed={keyed}\n")
+
+    here = {"CXL_TIER_KEYS": path + ".keys", "config": config}
+    say("yes")
+    refused(path, "portal", "format", path, *NEW, says=["Keyed=yes", "--keyed"], **here)
+    good("portal", "format", path, *NEW, "--generate-key", **here)
+    good("portal", "show", path, **here)
+    # One of another name, made elsewhere, in its place; and called by another path.
+    os.unlink(path)
+    good("portal", "format", path, *NEW, "--name", "other")
+    for verb in ("show", "check"):
+        for name in (path, link):
+            refused(path, "portal", verb, name, says=["not keyed", "Keyed=yes"], **here)
+    refused(path, "portal", "check", "--repair", link, says=["not keyed", "Keyed=yes"], CXL_TIERD_SOCKET=path + ".socket",
+            **here)
+    refused(path, "portal", "show", says=["not keyed", "Keyed=yes"], **here)
+    say("no")
+    good("portal", "show", path, **here)
+    refused(path, "portal", "format", path, *NEW, "--keyed", "--force", says=["Keyed=no", "leave out"], **here)
+    # A key for its name is there, and does not matter.
+    good("portal", "format", path, *NEW, "--force", **here)
+    assert json.loads(good("portal", "show", path, "--json", **here))["keyed"] is False
+
+
 # ---- repairs -------------------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@
 
 #include "config-keys.h"
 #include "test.h"
+#include "tier-portal.h"
 #include "tier-topology.h"
 
 static struct tier_problem problem;
@@ -60,6 +61,7 @@ TEST(defaults)
 	CHECK_EQ(config->region_count + config->portal_count + config->machine_count, 0);
 	tier_config_free(config);
 	config = config_of("[Region r]\n[Portal p]\n[Machine m]");
+	CHECK_EQ(config->portals[0].keyed, 0);
 	CHECK_EQ(config->regions[0].online, TIER_ONLINE_NO);
 	CHECK_EQ(config->regions[0].match_serial, false);
 	CHECK_STR(config->machines[0].qemu, "/usr/bin/qemu-system-x86_64");
@@ -80,8 +82,8 @@ TEST(every_key)
 		"[Region near]\n MatchSerial = 0x1F \nOnline=movable\n"
 		"[Region far]\nMatchUUID=01234567-89ab-cdef-0123-456789ABCDEF\n"
 		"MatchPath=/sys/bus/cxl/devices/region0\nOnline=kernel\n"
-		"[Portal p.0]\nMatchSerial=31\nHost=a-host\n"
-		"[ Portal  file ]\nFile=/tmp/portal\n"
+		"[Portal p.0]\nMatchSerial=31\nHost=a-host\nKeyed=yes\n"
+		"[ Portal  file ]\nFile=/tmp/portal\nKeyed=no\n"
 		"[Machine web_1]\nQemu=/opt/qemu\nType=pc-q35-9.0\nMemory=256M\nCpus=2\n"
 		"Accelerator=tcg\nUser=nobody\nArgument=-device\nArgument=virtio-net-pci,id=a=b\n");
 
@@ -106,7 +108,9 @@ TEST(every_key)
 	CHECK(config->portals[0].match_serial);
 	CHECK_EQ(config->portals[0].serial, 31);
 	CHECK_STR(config->portals[0].host, "a-host");
+	CHECK_EQ(config->portals[0].keyed, TIER_PORTAL_KEYED);
 	CHECK_STR(config->portals[1].file, "/tmp/portal");
+	CHECK_EQ(config->portals[1].keyed, TIER_PORTAL_UNKEYED);
 	CHECK_EQ(config->machine_count, 1);
 	CHECK_STR(config->machines[0].qemu, "/opt/qemu");
 	CHECK_STR(config->machines[0].type, "pc-q35-9.0");
@@ -129,6 +133,8 @@ TEST(later_assignments_win_and_empty_ones_reset)
 		"[Region r]\nMatchSerial=0\nMatchUUID=01234567-89ab-cdef-0123-456789abcdef\n"
 		"[Machine m]\nMemory=4M\nArgument=-a\nArgument=-b\nType=pc\nType=\n"
 		"[Region r]\nMatchSerial=\nOnline=auto\n"
+		"[Portal p]\nKeyed=yes\n[Portal q]\nKeyed=yes\nKeyed=\n[Portal r]\nKeyed=no\n"
+		"Keyed=auto\n"
 		"[Machine m]\nArgument=\nArgument=-c\n");
 
 	CHECK_EQ(config->ratio_percent, 2);
@@ -142,6 +148,9 @@ TEST(later_assignments_win_and_empty_ones_reset)
 	CHECK_STR(config->machines[0].type, "q35");
 	CHECK_EQ(config->machines[0].argument_count, 1);
 	CHECK_STR(config->machines[0].arguments[0], "-c");
+	CHECK_EQ(config->portals[0].keyed, TIER_PORTAL_KEYED);
+	CHECK_EQ(config->portals[1].keyed, 0);
+	CHECK_EQ(config->portals[2].keyed, 0);
 	tier_config_free(config);
 }
 
@@ -184,6 +193,7 @@ TEST(bad_files_name_line_and_reason)
 	REFUSED("[Portal p]\nFile=x\n", 2, "absolute");
 	REFUSED("[Portal p]\nHost=a/b\n", 2, "only letters");
 	REFUSED("[Portal p]\nHost=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n", 2, "too long");
+	REFUSED("[Portal p]\nKeyed=maybe\n", 2, "Keyed=maybe: not one of yes, no, auto");
 	REFUSED("[Machine m]\nMemory=3M\n", 2, "multiple of 2M");
 	REFUSED("[Machine m]\nMemory=0\n", 2, "not a size");
 	REFUSED("[Machine m]\nMemory=lots\n", 2, "not a size");

@@ -4,6 +4,7 @@
 #include "portal-key.h"
 #include "portal-map.h"
 #include "portal-three.h"
+#include "tier-config.h"
 
 static char directory[64];
 static struct tier_problem problem;
@@ -46,6 +47,35 @@ static int open_with(const char *path, struct tier_portal **ret)
 	problem = (struct tier_problem){};
 	*ret = NULL;
 	return portal_open_with_keys(path, TIER_PORTAL_WRITE, directory, ret, &problem);
+}
+
+/* The portal is as @flags have it, or it is refused and not opened. */
+static int open_as(const char *path, unsigned flags)
+{
+	struct tier_portal *portal = NULL;
+	int r;
+
+	problem = (struct tier_problem){};
+	r = portal_open_with_keys(path, flags, directory, &portal, &problem);
+	CHECK_EQ(r == 0, portal != NULL);
+	if (portal)
+		CHECK_EQ(tier_portal_super(portal)->has_key, !(flags & TIER_PORTAL_UNKEYED));
+	tier_portal_close(portal);
+	return r;
+}
+
+/* As a peer does it that has no key: the superblock is good, and nothing else is touched. */
+static void strip_key(const char *path, const char *name)
+{
+	uint8_t bytes[TIER_SUPER_BYTES];
+	struct tier_super super;
+
+	CHECK_EQ(tier_portal_probe(path, &super, &problem), 0);
+	super.incompat &= ~TIER_PORTAL_INCOMPAT_KEYED;
+	snprintf(super.name, sizeof(super.name), "%s", name);
+	tier_super_encode(&super, bytes);
+	file_write(path, 0, bytes, sizeof(bytes));
+	file_write(path, TIER_SUPER_COPY_OFFSET, bytes, sizeof(bytes));
 }
 
 TEST(keyed_portal)
@@ -131,6 +161,81 @@ TEST(downgrade)
 	CHECK_HAS(problem.text, "may have been replaced");
 	drop("three.key");
 	drop("four.key");
+}
+
+/* The keyed portal itself, rewritten: under its name, the key file tells; under another, Keyed=yes. */
+TEST(stripped)
+{
+	const char *path = make(true);
+	struct tier_portal *portal;
+
+	put_key("three.key", secret, 0600);
+	CHECK_EQ(open_as(path, TIER_PORTAL_READ | TIER_PORTAL_KEYED), 0);
+	strip_key(path, "three");
+	CHECK_EQ(open_as(path, TIER_PORTAL_READ), TIER_E_REFUSED);
+	CHECK_STR(problem.object, "three");
+	CHECK_HAS(problem.text, "may have been replaced");
+	CHECK_HAS(problem.next, "remove the key");
+	strip_key(path, "free");
+	CHECK_EQ(open_with(path, &portal), 0);
+	tier_portal_close(portal);
+	CHECK_EQ(open_as(path, TIER_PORTAL_READ | TIER_PORTAL_KEYED), TIER_E_REFUSED);
+	CHECK_EQ(open_as(path, TIER_PORTAL_WRITE | TIER_PORTAL_KEYED), TIER_E_REFUSED);
+	CHECK_STR(problem.object, path);
+	CHECK_HAS(problem.text, "cannot use portal free: it is not keyed");
+	CHECK_HAS(problem.next, "Keyed=");
+	drop("three.key");
+}
+
+TEST(not_to_be_keyed)
+{
+	const char *path = make(true);
+
+	put_key("three.key", secret, 0600);
+	CHECK_EQ(open_as(path, TIER_PORTAL_UNKEYED), TIER_E_REFUSED);
+	CHECK_HAS(problem.text, "it is keyed");
+	/* What the key's name would say has been answered. */
+	strip_key(path, "three");
+	CHECK_EQ(open_as(path, TIER_PORTAL_UNKEYED), 0);
+	drop("three.key");
+}
+
+/* By the section of the configuration, found by the file that it is, whatever it is called. */
+TEST(as_configured)
+{
+	const char *path = make(false);
+	struct tier_portal *portal = NULL;
+	const struct tier_config_portal *rule;
+	struct tier_config *config;
+	char text[512], link[128];
+
+	snprintf(link, sizeof(link), "%s/link", directory);
+	CHECK_EQ(symlink(path, link), 0);
+	snprintf(text, sizeof(text),
+		 "[Portal gone]\nFile=%s/nothing\n[Portal yes]\nFile=%s\nKeyed=yes\n", directory,
+		 path);
+	CHECK_EQ(tier_config_new(&config), 0);
+	CHECK_EQ(tier_config_parse(config, text, strlen(text), "t.conf", &problem), 0);
+	CHECK_EQ(tier_portal_rule(config, link, &rule, &problem), 0);
+	CHECK(rule == &config->portals[1]);
+	CHECK_EQ(tier_portal_open_configured(config, path, TIER_PORTAL_READ, &portal, &problem),
+		 TIER_E_REFUSED);
+	CHECK_EQ(tier_portal_open_configured(config, link, TIER_PORTAL_WRITE, &portal, &problem),
+		 TIER_E_REFUSED);
+	CHECK(!portal);
+	CHECK_HAS(problem.text, "Keyed=yes");
+	config->portals[1].keyed = 0;
+	CHECK_EQ(tier_portal_open_configured(config, link, TIER_PORTAL_READ, &portal, &problem), 0);
+	tier_portal_close(portal);
+	/* No section, no device, nothing there. */
+	CHECK_EQ(tier_portal_rule(config, directory, &rule, &problem), 0);
+	CHECK(!rule);
+	CHECK_EQ(tier_portal_rule(config, "/dev/null", &rule, &problem), 0);
+	CHECK(!rule);
+	CHECK_EQ(tier_portal_open_configured(config, "/nonexistent", 0, &portal, &problem),
+		 -ENOENT);
+	tier_config_free(config);
+	unlink(link);
 }
 
 TEST(files_that_are_no_keys)

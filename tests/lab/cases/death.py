@@ -34,6 +34,13 @@ def _committed(lab, source, target):
     return sender, receiver
 
 
+def _vm_ends(host, where):
+    try:
+        host.wait_for(f"! pgrep -x cxl-tier:{NAME}", f"end of the VM {where}", 60)
+    except Failure as failure:
+        raise Failure(f"{failure}; its daemon says: {host.daemon.text()[-900:]}") from None
+
+
 def _again(lab, *names):
     """Hosts that were killed, up again."""
     for name in names:
@@ -148,10 +155,7 @@ def case_a_fenced_host_that_wakes_up_ends_its_vm(lab):
     b.control("suspend")
     a.tierctl("portal", "fence", "B", "--confirm-powered-off", timeout=60)
     b.control("resume")
-    try:
-        b.wait_for(f"! pgrep -x cxl-tier:{NAME}", "end of the VM on a host that is fenced", 30)
-    except Failure as failure:
-        raise Failure(f"{failure}; its daemon says: {b.daemon.text()[-600:]}") from None
+    _vm_ends(b, "on a host that is fenced")
     assert "fenced" in b.daemon.text(), b.daemon.text()[-800:]
     b.control("kill")
     _again(lab, "B")
@@ -184,7 +188,7 @@ def case_cut_off(lab):
     a, b = lab["A"], lab["B"]
     sender, receiver = _committed(lab, "A", "B")
     killing.cut_off(b)
-    b.wait_for(f"! pgrep -x cxl-tier:{NAME}", "end of the VM on a host that is cut off", 60)
+    _vm_ends(b, "on a host that is cut off")
     b.control("kill")
     _again(lab, "B")
     wait_ended(lab)
