@@ -93,8 +93,7 @@ bool flight_settled(struct manager *manager, const struct portal *portal,
 		return false;
 	/* A QEMU that waits here for a VM that does not come. */
 	return flight->source == portal->slot || flight->look != 0 ||
-	       (own != TIER_FLIGHT_READY && own != TIER_FLIGHT_ACCEPTED) ||
-	       recovery_is_done(manager, &flight->view.offer.flight);
+	       (own != TIER_FLIGHT_READY && own != TIER_FLIGHT_ACCEPTED);
 }
 
 bool flight_concerns(const struct portal *portal, const struct flight *flight)
@@ -179,8 +178,9 @@ static bool visit(struct manager *manager, struct portal *portal, struct tier_po
 	if (r == TIER_E_NOT_FOUND || (r == 0 && offer.state == TIER_FLIGHT_NONE))
 		return true;
 	portal->requested |= r == 0 && offer.state == TIER_FLIGHT_REQUESTED;
+	/* It may be one that this host has answered, or its own. */
 	if (r != 0)
-		return source != portal->slot;
+		return source != portal->slot && own->count == 0;
 	if (!may_concern(portal, &offer, own))
 		return true;
 	if (flight_read(portal, mapped, source, slot, &flight) != 0)

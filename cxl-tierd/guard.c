@@ -162,7 +162,9 @@ void guard_reached(struct manager *manager, const struct portal *portal, uint64_
 	for (struct guarded *entry = manager->guarded; entry; entry = entry->next)
 		if (uuid_equal(&entry->portal, &portal->super.uuid))
 			entry->reached_usec = now;
-	manager->guard_starts = 0;
+	/* The next portal's device may end this process. */
+	if (!manager_dry_run(manager))
+		save(manager);
 }
 
 /* True: it does not run here any more. */
@@ -284,6 +286,7 @@ void guard_check(struct manager *manager, uint64_t now)
 {
 	end_cut_off(manager, now);
 	watch(manager, now);
+	manager->guard_starts = 0;
 	if (!manager_dry_run(manager))
 		save(manager);
 }
@@ -317,8 +320,12 @@ void guard_load(struct manager *manager)
 	 */
 	if (manager->guard_starts > 1)
 		end_cut_off(manager, manager_monotonic_usec());
-	/* What the one before has left armed is fed, or disarmed, by this one. */
-	watch(manager, manager_monotonic_usec());
+	/*
+	 * What the one before has left armed is fed, or disarmed, by this one; but daemons that are
+	 * started again and again do not keep a host alive that reaches no portal.
+	 */
+	else
+		watch(manager, manager_monotonic_usec());
 	save(manager);
 }
 

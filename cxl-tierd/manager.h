@@ -290,14 +290,13 @@ int session_abandon(struct portal *portal, struct tier_portal *mapped, uint32_t 
 /* recovery.c: flights that nobody carries out any more */
 void recovery_look(struct manager *manager, struct portal *portal, struct tier_portal *mapped,
 		   const struct flight *flight);
-/* Somebody has ended what was left of it here. */
-void recovery_done(struct manager *manager, const struct tier_uuid *flight);
-bool recovery_is_done(struct manager *manager, const struct tier_uuid *flight);
 /* What was tried in vain is tried again. */
 void recovery_forget(struct manager *manager);
 void recoveries_free(struct manager *manager);
 
 /* monitor.c */
+/* A scan after a moment of quiet. */
+int monitor_rescan(struct manager *manager);
 int monitor_start(struct manager *manager);
 
 /* varlink.c, interface.c */

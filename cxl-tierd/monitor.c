@@ -20,7 +20,7 @@ static int on_quiet(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static int schedule(struct manager *manager)
+int monitor_rescan(struct manager *manager)
 {
 	uint64_t now, when;
 	int r;
@@ -48,7 +48,7 @@ static int on_device(sd_device_monitor *monitor, sd_device *device, void *userda
 	int r;
 
 	/* Which device it was does not matter: the scan reads everything. */
-	r = schedule(manager);
+	r = monitor_rescan(manager);
 	if (r < 0)
 		log_decision(LOG_WARNING, "udev", "failed", "cannot schedule a scan: %s",
 			     strerror(-r));

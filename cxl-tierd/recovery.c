@@ -21,7 +21,6 @@ struct recovery {
 	struct tier_uuid flight;
 	char vm[64];
 	uint64_t tried; /* fingerprint of the records */
-	bool done;	/* nothing of it is left here, whatever the own answer says */
 	sd_event_source *child;
 	int output; /* a memfd */
 };
@@ -69,21 +68,6 @@ static struct recovery *find_or_add(struct manager *manager, const struct tier_u
 	manager->recoveries = recovery;
 	forget_old(manager);
 	return recovery;
-}
-
-void recovery_done(struct manager *manager, const struct tier_uuid *flight)
-{
-	struct recovery *recovery = find_or_add(manager, flight, "");
-
-	if (recovery)
-		recovery->done = true;
-}
-
-bool recovery_is_done(struct manager *manager, const struct tier_uuid *flight)
-{
-	const struct recovery *recovery = find(manager, flight);
-
-	return recovery && recovery->done;
 }
 
 void recovery_forget(struct manager *manager)
@@ -155,7 +139,6 @@ static int on_end(sd_event_source *source, const siginfo_t *info, void *userdata
 	close(recovery->output);
 	recovery->output = -1;
 	recovery->child = sd_event_source_unref(recovery->child);
-	recovery->done |= good;
 	log_decision(good ? LOG_NOTICE : LOG_WARNING, recovery->vm,
 		     good ? "recovered" : "recovery-failed", "tierctl settle %s: %s%s%s",
 		     good ? "has carried its flight on" : "could not carry its flight on",
@@ -222,7 +205,7 @@ static int spawn(const struct manager *manager, char **argv, const char *socket,
  * A unit of its own, not a scope: this daemon's sandbox, and its control group, are not for the QEMU
  * that may be started. It is the service's process that ends; the QEMU stays.
  */
-static void build_argv(const struct manager *manager, const char *vm, char *set_socket,
+static void build_argv(const struct manager *manager, const char *flight, char *set_socket,
 		       char *argv[static 16])
 {
 	const char *tierctl = manager->options.tierctl ?: TIERCTL;
@@ -244,21 +227,23 @@ static void build_argv(const struct manager *manager, const char *vm, char *set_
 		argv[n++] = (char *)"--config";
 		argv[n++] = (char *)manager->options.config;
 	}
-	argv[n++] = (char *)vm;
+	argv[n++] = (char *)flight;
 	argv[n] = NULL;
 }
 
 static int start(struct recovery *recovery)
 {
 	struct manager *manager = recovery->manager;
-	char socket[320], set_socket[340];
+	char socket[320], set_socket[340], uuid[37];
 	char *argv[16];
 	pid_t pid;
 	int r;
 
 	snprintf(socket, sizeof(socket), "CXL_TIERD_SOCKET=%s", manager->options.socket);
 	snprintf(set_socket, sizeof(set_socket), "--setenv=%s", socket);
-	build_argv(manager, recovery->vm, set_socket, argv);
+	/* Not the VM: an earlier flight of it may not have ended either. */
+	tier_uuid_format(&recovery->flight, uuid);
+	build_argv(manager, uuid, set_socket, argv);
 	recovery->output = memfd_create("settle", MFD_CLOEXEC);
 	if (recovery->output < 0)
 		return -errno;
@@ -330,6 +315,14 @@ void recovery_look(struct manager *manager, struct portal *portal, struct tier_p
 	tried = fingerprint(&view);
 	recovery = find_or_add(manager, &view.offer.flight, view.offer.vm);
 	if (!recovery || recovery->child || recovery->tried == tried || !actionable(&view))
+		return;
+	/*
+	 * Nothing was answered: at most somebody has started a process for it. If there is none, it is
+	 * the offer's "tierctl receive" that comes next, which settle would be in the way of.
+	 */
+	if (view.offer.source != view.self && view.answers[view.self].state == TIER_FLIGHT_NONE &&
+	    view.offer.destination == view.self && !view.fences[view.offer.source].fenced &&
+	    !tier_machine_running(manager->config, view.offer.vm))
 		return;
 	/* Last: the look itself has the lock for a moment. */
 	if (tier_machine_busy(manager->config, view.offer.vm) == TIER_E_BUSY)

@@ -294,7 +294,10 @@ static void scan_region(struct manager *manager, const struct tier_topology *top
 		noted->text[0] = '\0';
 	} else {
 		/* Unknown whether it is a portal, so it is treated as one. A known one stays one. */
-		noted->attempts++;
+		if (r == TIER_E_TIMEOUT)
+			(void)monitor_rescan(manager);
+		else
+			noted->attempts++;
 		if (known)
 			known->scan = manager->scan;
 		decide_problem(noted, "unknown", &problem);

@@ -67,8 +67,6 @@ static int end_in(struct manager *manager, struct portal *portal, const struct s
 		r = check(&flight, source, text, problem);
 	if (r != 0)
 		return r;
-	if (!source)
-		recovery_done(manager, uuid);
 	homes_pass(manager, portal, mapped);
 	log_decision(LOG_NOTICE, portal_name(portal), "flight-ended", "flight %s has ended here",
 		     text);

@@ -157,24 +157,6 @@ int session_refuse_second(struct manager *manager, const char *vm, struct tier_p
  * An answer may be overwritten when its source has taken note of it: the source's slot has ended,
  * or carries another flight by now.
  */
-static bool answer_slot_free(struct portal *portal, struct tier_portal *mapped, uint32_t slot)
-{
-	struct tier_answer answer;
-	struct tier_offer offer;
-	int r = tier_portal_read_answer(mapped, portal->slot, slot, &answer);
-
-	if (r == TIER_E_NOT_FOUND || (r == 0 && answer.state == TIER_FLIGHT_NONE))
-		return true;
-	if (r != 0 || answer.source >= portal->super.host_count ||
-	    answer.source_slot >= TIER_PORTAL_FLIGHTS)
-		return false;
-	r = tier_portal_read_offer(mapped, answer.source, answer.source_slot, &offer);
-	if (r != 0)
-		return false;
-	return !uuid_equal(&offer.flight, &answer.flight) || offer.state == TIER_FLIGHT_ABORTED ||
-	       offer.state == TIER_FLIGHT_CLOSED;
-}
-
 int session_accept(struct manager *manager, sd_varlink *link, const char *name, uint32_t source,
 		   uint32_t source_slot, const struct tier_uuid *flight, sd_json_variant **ret,
 		   struct tier_problem *problem)
@@ -224,7 +206,8 @@ int session_accept(struct manager *manager, sd_varlink *link, const char *name, 
 		return r;
 	for (slot = 0; slot < TIER_PORTAL_FLIGHTS; slot++)
 		if (!sessions_use_slot(manager, portal, false, slot) &&
-		    answer_slot_free(portal, mapped, slot))
+		    tier_portal_answer_free(mapped, portal->slot, portal->record.stamp.incarnation,
+					    slot))
 			break;
 	if (slot == TIER_PORTAL_FLIGHTS)
 		return tier_problem_set(

@@ -64,7 +64,10 @@ int tier_extents_find(const char *region, const struct tier_super *super,
 		      const struct tier_extent_range *ranges, uint32_t range_count,
 		      struct tier_extents **ret, struct tier_problem *problem);
 
-/** tier_extents_scrub() - zero extents through a devdax of their own, and flush */
+/**
+ * tier_extents_scrub() - zero extents through a devdax of their own, and flush
+ * TIER_E_TIMEOUT while a flight opens or closes extents there.
+ */
 int tier_extents_scrub(const char *region, const struct tier_super *super,
 		       const struct tier_extent_range *ranges, uint32_t range_count,
 		       struct tier_problem *problem);
@@ -268,7 +271,7 @@ int tier_flight_receive(const struct tier_config *config, const struct tier_flig
  * @discard: give a VM up that only this host could still bring out of the portal
  * @ret_action: the last thing that was done: TIER_HANDOFF_WITHDRAW (it runs here again),
  *	RELEASE (it runs there), TAKE and RUN (it was brought out of the portal and runs here),
- *	FINISH, REFUSE, DROP, ABANDON, or OVER: there was nothing to do
+ *	FINISH, REFUSE, DROP, CLEAR, ABANDON, or OVER: there was nothing to do
  *
  * As the records say whose the VM is, on either side or on an heir. Does not wait for anybody.
  *

@@ -35,7 +35,8 @@ enum tier_handoff_action {
 	TIER_HANDOFF_FINISH, /* RUNNING is stored: whatever is missing after it */
 	TIER_HANDOFF_REFUSE,
 	TIER_HANDOFF_BACK_OUT, /* RUNNING is stored, and it would not run */
-	TIER_HANDOFF_DROP,
+	TIER_HANDOFF_DROP,     /* the flight has ended without this host */
+	TIER_HANDOFF_CLEAR,    /* a process was started for it, and never announced */
 	/* home of an extent */
 	TIER_HANDOFF_KEEP,
 	TIER_HANDOFF_GRANT,
@@ -188,6 +189,16 @@ struct tier_handoff_holder tier_handoff_holder(const struct tier_handoff_view *v
  */
 void tier_handoff_advice(const struct tier_super *super, const struct tier_handoff_view *view,
 			 char text[static 192]);
+
+/**
+ * tier_portal_answer_free() - may @host answer another flight in this slot?
+ * @incarnation: its present boot
+ *
+ * When the flight of what stands there is over and this boot has said that nothing of it is left
+ * here. A record that cannot be read is not free.
+ */
+bool tier_portal_answer_free(struct tier_portal *portal, uint32_t host, uint64_t incarnation,
+			     uint32_t slot);
 
 /* Is @incarnation of @host over: fenced, or followed by a later boot? */
 bool tier_handoff_dead(const struct tier_handoff_view *view, uint32_t host, uint64_t incarnation);

@@ -96,6 +96,11 @@ int tier_machine_quit(struct tier_machine *machine, struct tier_problem *problem
 int tier_machine_kill(struct tier_machine *machine, struct tier_problem *problem);
 
 /**
+ * tier_machine_running() - does a process listen on the machine's socket?
+ */
+bool tier_machine_running(const struct tier_config *config, const char *name);
+
+/**
  * tier_machine_kill_by_name() - the same without a connection that QMP must answer
  *
  * The process is the one that listens on the machine's socket, whoever it serves.

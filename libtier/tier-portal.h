@@ -606,8 +606,8 @@ int tier_portal_region_to_devdax(const char *region, struct tier_problem *proble
  * the control area. No byte of the memory is written. Needs root.
  *
  * Return: 0; TIER_E_NOT_PORTAL, and the device is left whole in devdax; TIER_E_DAMAGED,
- * TIER_E_INCOMPATIBLE, TIER_E_TRUNCATED; TIER_E_BUSY if its memory is online; TIER_E_NOT_FOUND;
- * negative errno.
+ * TIER_E_INCOMPATIBLE, TIER_E_TRUNCATED; TIER_E_BUSY if its memory is online; TIER_E_TIMEOUT
+ * while a flight opens or closes extents there; TIER_E_NOT_FOUND; negative errno.
  */
 int tier_portal_attach(const char *region, char path[static 64], struct tier_super *ret,
 		       struct tier_problem *problem);

@@ -4,43 +4,14 @@
 #include <systemd/sd-json.h>
 
 #include "client.h"
+#include "flight-json.h"
 #include "json.h"
 #include "tool.h"
 
-/* This host, as the portal at @path knows it; NULL if it is none of the portal's. */
-static sd_json_variant *find_portal(sd_json_variant *portals, const char *path)
+static bool named(sd_json_variant *flight, const char *name)
 {
-	for (size_t i = 0; portals && i < sd_json_variant_elements(portals); i++) {
-		sd_json_variant *portal = sd_json_variant_by_index(portals, i);
-
-		if (strcmp(json_text(portal, "path"), path) == 0 &&
-		    json_number(portal, "incarnation") != 0)
-			return portal;
-	}
-	return NULL;
-}
-
-/* A flight of @vm that has not ended, and that this host is a side of, or may take. */
-static sd_json_variant *find_flight(sd_json_variant *flights, sd_json_variant *portals,
-				    const char *vm, sd_json_variant **ret_portal)
-{
-	for (size_t i = 0; flights && i < sd_json_variant_elements(flights); i++) {
-		sd_json_variant *flight = sd_json_variant_by_index(flights, i), *portal;
-		const char *self;
-
-		portal = find_portal(portals, json_text(flight, "portalPath"));
-		if (strcmp(json_text(flight, "vm"), vm) != 0 || json_flag(flight, "ended") ||
-		    !portal)
-			continue;
-		self = json_text(portal, "localHost");
-		if (!json_flag(flight, "ours") &&
-		    strcmp(json_text(flight, "destination"), self) != 0 &&
-		    strcmp(json_text(flight, "holder"), self) != 0)
-			continue;
-		*ret_portal = portal;
-		return flight;
-	}
-	return NULL;
+	return strcmp(json_text(flight, "vm"), name) == 0 ||
+	       strcmp(json_text(flight, "flight"), name) == 0;
 }
 
 static const char *done_text(enum tier_handoff_action action)
@@ -62,6 +33,7 @@ static const char *done_text(enum tier_handoff_action action)
 	case TIER_HANDOFF_BACK_OUT:
 		return "refused; the source may go on with it";
 	case TIER_HANDOFF_DROP:
+	case TIER_HANDOFF_CLEAR:
 		return "the source has kept it; nothing of it is left here";
 	default:
 		return "nothing is left to do here";
@@ -69,8 +41,9 @@ static const char *done_text(enum tier_handoff_action action)
 }
 
 static int settle_flight(const struct tier_config *config, sd_json_variant *flight,
-			 sd_json_variant *portal, const char *vm, bool discard)
+			 sd_json_variant *portal, bool discard)
 {
+	const char *vm = json_text(flight, "vm");
 	struct tier_flight_observer observer = {.step = tool_break};
 	enum tier_handoff_action action;
 	struct tier_flight_grant grant = {
@@ -118,9 +91,36 @@ static void end_flight(const char *uuid)
 	client_close(client);
 }
 
+/* Every one of them: an earlier flight of the VM may wait for its end beside the one that matters. */
+static int settle_all(const struct tier_config *config, sd_json_variant *flights,
+		      sd_json_variant *portals, const char *name, bool discard)
+{
+	size_t count = flights ? sd_json_variant_elements(flights) : 0;
+	bool found = false;
+	int outcome = TOOL_OK;
+
+	for (size_t i = 0; i < count; i++) {
+		sd_json_variant *flight = sd_json_variant_by_index(flights, i);
+		sd_json_variant *portal = flight_portal(flight, portals);
+		int r;
+
+		if (!portal || !named(flight, name))
+			continue;
+		found = true;
+		r = settle_flight(config, flight, portal, discard);
+		if (r == 0)
+			end_flight(json_text(flight, "flight"));
+		else
+			outcome = r;
+	}
+	return found ? outcome
+		     : tool_fail_text(name, "tierctl flights",
+				      "no flight of it concerns this host");
+}
+
 int cmd_settle(int argc, char **argv)
 {
-	sd_json_variant *flights = NULL, *portals = NULL, *flight, *portal = NULL;
+	sd_json_variant *flights = NULL, *portals = NULL;
 	bool discard = false;
 	const struct tool_option table[] = {
 		{"discard", NULL, "give up a VM that only this host could bring out of the portal",
@@ -140,15 +140,9 @@ int cmd_settle(int argc, char **argv)
 		return TOOL_FAILED;
 	r = client_call("Flights", NULL, &flights);
 	r = r ?: client_call("Portals", NULL, &portals);
-	if (r == 0) {
-		flight = find_flight(sd_json_variant_by_key(flights, "flights"),
-				     sd_json_variant_by_key(portals, "portals"), names[0], &portal);
-		r = flight ? settle_flight(config, flight, portal, names[0], discard)
-			   : tool_fail_text(names[0], "tierctl flights",
-					    "no flight of it concerns this host");
-		if (r == 0)
-			end_flight(json_text(flight, "flight"));
-	}
+	r = r
+		    ?: settle_all(config, sd_json_variant_by_key(flights, "flights"),
+				  sd_json_variant_by_key(portals, "portals"), names[0], discard);
 	sd_json_variant_unref(flights);
 	sd_json_variant_unref(portals);
 	tier_config_free(config);

@@ -2,6 +2,11 @@
 /* tierctl vm start, stop, list: the machines that this host's configuration defines */
 #include <systemd/sd-json.h>
 
+#include <string.h>
+
+#include "client.h"
+#include "flight-json.h"
+#include "json.h"
 #include "tool.h"
 
 static int needs_root(const char *name, const char *verb)
@@ -39,6 +44,42 @@ static int print_info(const struct tier_machine_info *info)
 	return TOOL_OK;
 }
 
+/* Does a flight that has not ended have this host as a side, or may this host take what it carries? */
+static bool in_flight(sd_json_variant *flights, sd_json_variant *portals, const char *name)
+{
+	for (size_t i = 0; flights && i < sd_json_variant_elements(flights); i++) {
+		sd_json_variant *flight = sd_json_variant_by_index(flights, i);
+
+		if (strcmp(json_text(flight, "vm"), name) == 0 &&
+		    flight_portal(flight, portals) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* Booted from its disk, it would be a second one beside what is in the portal or on another host. */
+static int refuse_in_flight(const struct tier_config *config, const char *name)
+{
+	sd_json_variant *flights = NULL, *portals = NULL;
+	int r;
+
+	if (!client_daemon_running())
+		return config->portal_count == 0
+			       ? 0
+			       : tool_fail_text(name, "systemctl start cxl-tierd",
+						"cannot tell whether a flight has it: cxl-tierd "
+						"does not answer");
+	r = client_call("Flights", NULL, &flights);
+	r = r ?: client_call("Portals", NULL, &portals);
+	if (r == 0 && in_flight(sd_json_variant_by_key(flights, "flights"),
+				sd_json_variant_by_key(portals, "portals"), name))
+		r = tool_fail_text(name, "tierctl flights says whose it is; tierctl settle",
+				   "a flight of it has not ended");
+	sd_json_variant_unref(flights);
+	sd_json_variant_unref(portals);
+	return r;
+}
+
 int cmd_vm_start(int argc, char **argv)
 {
 	struct tier_machine_info info;
@@ -52,9 +93,12 @@ int cmd_vm_start(int argc, char **argv)
 	r = r ?: needs_root(names[0], "starting a machine");
 	if (r || tool_config(&config))
 		return r ?: TOOL_FAILED;
-	r = tier_machine_start(config, names[0], false, &machine, &problem);
-	r = r ?: tier_machine_inspect(machine, &info, &problem);
-	r = r ? tool_fail(&problem) : print_info(&info);
+	r = refuse_in_flight(config, names[0]);
+	if (r == 0) {
+		r = tier_machine_start(config, names[0], false, &machine, &problem);
+		r = r ?: tier_machine_inspect(machine, &info, &problem);
+		r = r ? tool_fail(&problem) : print_info(&info);
+	}
 	tier_machine_free(machine);
 	tier_config_free(config);
 	return r;

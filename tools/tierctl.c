@@ -20,7 +20,7 @@ static const struct tool_verb verbs[] = {
 	{"flights", "", "list flights and who may do what next", cmd_flights},
 	{"send", "VM", "hand a running VM to another host through a portal", cmd_send},
 	{"receive", "", "wait for a VM and take it over", cmd_receive},
-	{"settle", "VM", "end a flight whose tool has died, as its records say", cmd_settle},
+	{"settle", "VM|FLIGHT", "end a flight whose tool has died, as its records say", cmd_settle},
 	{"vm start", "MACHINE", "start a machine that the configuration defines", cmd_vm_start},
 	{"vm stop", "MACHINE", "end a machine started here", cmd_vm_stop},
 	{"vm list", "", "list the machines that the configuration defines", cmd_vm_list},

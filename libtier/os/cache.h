@@ -12,6 +12,7 @@
 
 /* How this processor writes lines back; decided once per portal, because cpuid may trap. */
 enum cache_method {
+	CACHE_UNKNOWN,	/* nobody has asked: every line is written back the slow way */
 	CACHE_COHERENT, /* the hardware does it: only order is kept */
 	CACHE_CLFLUSH,
 	CACHE_CLFLUSHOPT,

@@ -33,9 +33,10 @@ static int region_directory(const struct sysfs *sysfs, const char *region, char 
 	return 0;
 }
 
-int dax_lock(const struct sysfs *sysfs, const char *region, int *ret_fd,
+int dax_lock(const struct sysfs *sysfs, const char *region, uint64_t wait_usec, int *ret_fd,
 	     struct tier_problem *problem)
 {
+	uint64_t deadline = now_usec() + wait_usec;
 	_cleanup_close_ int fd = -1;
 	char path[160];
 	int r = region_directory(sysfs, region, path, problem);
@@ -46,10 +47,14 @@ int dax_lock(const struct sysfs *sysfs, const char *region, int *ret_fd,
 	if (fd < 0)
 		return tier_problem_set(problem, -errno, region, NULL,
 					"cannot open its dax region");
-	while (flock(fd, LOCK_EX) < 0) {
-		if (errno != EINTR)
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EINTR && errno != EWOULDBLOCK)
 			return tier_problem_set(problem, -errno, region, NULL,
 						"cannot lock its dax region");
+		if (now_usec() > deadline)
+			return tier_problem_set(problem, TIER_E_TIMEOUT, region, "tierctl flights",
+						"another process changes its dax devices");
+		poll(NULL, 0, poll_timeout(now_usec() + POLL_USEC));
 	}
 	*ret_fd = take_fd(&fd);
 	return 0;

@@ -27,9 +27,12 @@ int dax_list(const struct sysfs *sysfs, const char *region, struct dax_device **
 
 /*
  * Carving a region is several writes to sysfs that nothing else ties together: whoever creates,
- * resizes or destroys devices of a region holds this lock (of its sysfs directory) meanwhile. Waits.
+ * resizes or destroys devices of a region holds this lock (of its sysfs directory) meanwhile.
+ * TIER_E_TIMEOUT: somebody has held it for @wait_usec.
  */
-int dax_lock(const struct sysfs *sysfs, const char *region, int *ret_fd,
+#define DAX_WAIT_USEC	    (120 * UINT64_C(1000000)) /* whoever has nothing else to do */
+#define DAX_SHORT_WAIT_USEC (200 * UINT64_C(1000))    /* whoever has to beat */
+int dax_lock(const struct sysfs *sysfs, const char *region, uint64_t wait_usec, int *ret_fd,
 	     struct tier_problem *problem);
 
 /* A new device over [start, start + bytes), bound to nothing, its memmap in DRAM. */

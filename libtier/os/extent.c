@@ -22,6 +22,7 @@ struct piece {
 	uint64_t start, bytes;	/* host physical */
 	uint64_t portal_offset; /* of start */
 	char dax[32];		/* empty: no device */
+	bool ram;		/* a node of this host: the kernel has written to it */
 	void *map;		/* devdax only */
 };
 
@@ -140,6 +141,49 @@ static int offline_piece(struct tier_extents *extents, struct piece *piece,
 	return 0;
 }
 
+static int map_piece(struct piece *piece, bool writable, struct tier_problem *problem)
+{
+	_cleanup_close_ int fd = -1;
+	char path[64];
+	int r = dax_await_node(piece->dax, path, problem);
+
+	if (r)
+		return r;
+	fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	if (fd < 0)
+		return tier_problem_set(problem, -errno, path, NULL, "cannot open");
+	piece->map = mmap(NULL, piece->bytes, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED,
+			  fd, 0);
+	if (piece->map == MAP_FAILED) {
+		r = -errno;
+		piece->map = NULL;
+		return tier_problem_set(problem, r, path, NULL, "cannot map");
+	}
+	return 0;
+}
+
+/*
+ * The kernel has zeroed its pages, through this host's caches: a line that is written back later
+ * would fall on whoever has the extent by then.
+ */
+static int leave_nothing_in_caches(struct tier_extents *extents, struct piece *piece,
+				   struct tier_problem *problem)
+{
+	int r;
+
+	if (!piece->ram || extents->cache == CACHE_COHERENT)
+		return 0;
+	r = dax_bind(&extents->sysfs, piece->dax, "device_dax", problem);
+	r = r ?: map_piece(piece, true, problem);
+	if (r)
+		return r;
+	cache_flush(extents->cache, piece->map, piece->bytes);
+	munmap(piece->map, piece->bytes);
+	piece->map = NULL;
+	piece->ram = false;
+	return 0;
+}
+
 static int close_piece(struct tier_extents *extents, struct piece *piece,
 		       struct tier_problem *problem)
 {
@@ -151,6 +195,7 @@ static int close_piece(struct tier_extents *extents, struct piece *piece,
 	if (!piece->dax[0])
 		return 0;
 	r = offline_piece(extents, piece, problem);
+	r = r ?: leave_nothing_in_caches(extents, piece, problem);
 	r = r ?: dax_destroy(&extents->sysfs, extents->region, piece->dax, problem);
 	if (r == 0)
 		piece->dax[0] = '\0';
@@ -160,7 +205,7 @@ static int close_piece(struct tier_extents *extents, struct piece *piece,
 int tier_extents_close(struct tier_extents *extents, struct tier_problem *problem)
 {
 	_cleanup_close_ int lock = -1;
-	int locked = dax_lock(&extents->sysfs, extents->region, &lock, problem);
+	int locked = dax_lock(&extents->sysfs, extents->region, DAX_WAIT_USEC, &lock, problem);
 
 	if (locked)
 		return locked;
@@ -189,6 +234,7 @@ static int open_ram_piece(struct tier_extents *extents, struct piece *piece, int
 					extents->block_bytes / MIB);
 	r = dax_create(&extents->sysfs, extents->region, piece->start, piece->bytes, piece->dax,
 		       problem);
+	piece->ram = r == 0;
 	r = r ?: dax_bind(&extents->sysfs, piece->dax, "kmem", problem);
 	if (r)
 		return r;
@@ -241,7 +287,7 @@ int tier_extents_open_ram(const char *region, const struct tier_super *super,
 	int r, node = -1;
 
 	r = locate(region, super, ranges, range_count, &extents, problem);
-	r = r ?: dax_lock(&extents->sysfs, region, &lock, problem);
+	r = r ?: dax_lock(&extents->sysfs, region, DAX_WAIT_USEC, &lock, problem);
 	r = r ?: refuse_second_node(extents, problem);
 	if (r)
 		return r;
@@ -269,40 +315,28 @@ int tier_extents_open_ram(const char *region, const struct tier_super *super,
 static int open_devdax_piece(struct tier_extents *extents, struct piece *piece, bool writable,
 			     struct tier_problem *problem)
 {
-	_cleanup_close_ int fd = -1;
-	char path[64];
 	int r;
 
 	r = dax_create(&extents->sysfs, extents->region, piece->start, piece->bytes, piece->dax,
 		       problem);
 	r = r ?: dax_bind(&extents->sysfs, piece->dax, "device_dax", problem);
-	r = r ?: dax_await_node(piece->dax, path, problem);
+	r = r ?: map_piece(piece, writable, problem);
 	if (r)
 		return r;
-	fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-	if (fd < 0)
-		return tier_problem_set(problem, -errno, path, NULL, "cannot open");
-	piece->map = mmap(NULL, piece->bytes, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED,
-			  fd, 0);
-	if (piece->map == MAP_FAILED) {
-		r = -errno;
-		piece->map = NULL;
-		return tier_problem_set(problem, r, path, NULL, "cannot map");
-	}
 	cache_invalidate(extents->cache, piece->map, piece->bytes);
 	return 0;
 }
 
-int tier_extents_open_devdax(const char *region, const struct tier_super *super,
-			     const struct tier_extent_range *ranges, uint32_t range_count,
-			     bool writable, struct tier_extents **ret, struct tier_problem *problem)
+static int open_devdax(const char *region, const struct tier_super *super,
+		       const struct tier_extent_range *ranges, uint32_t range_count, bool writable,
+		       uint64_t wait_usec, struct tier_extents **ret, struct tier_problem *problem)
 {
 	_cleanup_(tier_extents_freep) struct tier_extents *extents = NULL;
 	_cleanup_close_ int lock = -1;
 	int r;
 
 	r = locate(region, super, ranges, range_count, &extents, problem);
-	r = r ?: dax_lock(&extents->sysfs, region, &lock, problem);
+	r = r ?: dax_lock(&extents->sysfs, region, wait_usec, &lock, problem);
 	if (r)
 		return r;
 	for (uint32_t i = 0; i < extents->count; i++) {
@@ -315,6 +349,14 @@ int tier_extents_open_devdax(const char *region, const struct tier_super *super,
 	}
 	*ret = TAKE(extents);
 	return 0;
+}
+
+int tier_extents_open_devdax(const char *region, const struct tier_super *super,
+			     const struct tier_extent_range *ranges, uint32_t range_count,
+			     bool writable, struct tier_extents **ret, struct tier_problem *problem)
+{
+	return open_devdax(region, super, ranges, range_count, writable, DAX_WAIT_USEC, ret,
+			   problem);
 }
 
 int tier_extents_find(const char *region, const struct tier_super *super,
@@ -337,6 +379,7 @@ int tier_extents_find(const char *region, const struct tier_super *super,
 			if (devices[j].start != piece->start || devices[j].bytes != piece->bytes)
 				continue;
 			copy_string(piece->dax, sizeof(piece->dax), devices[j].name);
+			piece->ram = streq(devices[j].driver, "kmem");
 			found++;
 		}
 	}
@@ -387,7 +430,8 @@ int tier_extents_scrub(const char *region, const struct tier_super *super,
 	struct tier_extents *extents;
 	int r;
 
-	r = tier_extents_open_devdax(region, super, ranges, range_count, true, &extents, problem);
+	r = open_devdax(region, super, ranges, range_count, true, DAX_SHORT_WAIT_USEC, &extents,
+			problem);
 	if (r)
 		return r;
 	for (uint32_t i = 0; i < extents->count; i++) {

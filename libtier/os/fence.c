@@ -352,8 +352,13 @@ static int fence(struct fencer *f, struct tier_fence_record *ret, struct tier_pr
 		struct tier_handoff_fencing known;
 		int r = look(f, problem);
 
-		if (r == 0 && round == 0)
-			r = respect_earlier(f, problem);
+		/* Again once INTENT is stored: from then on nobody else names an heir. */
+		if (r == 0 && !f->agent_ok && !f->agent_failed)
+			r = respect_earlier(f, round == 0 ? problem : &f->failure);
+		if (r == TIER_E_REFUSED && round > 0) {
+			f->agent_failed = true;
+			r = 0;
+		}
 		if (r)
 			return r;
 		known = facts(f);

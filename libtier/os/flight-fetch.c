@@ -144,6 +144,19 @@ static int fetch_ram(struct flight *f, const struct tier_manifest *manifest,
 	return r;
 }
 
+/* What a tool that has died left open of these extents would be in the way. */
+static int close_leftovers(struct flight *f, struct tier_problem *problem)
+{
+	int r = flight_find_extents(f, problem);
+
+	if (r || !f->extents)
+		return r;
+	r = tier_extents_close(f->extents, problem);
+	if (r == 0)
+		f->extents = NULL;
+	return r;
+}
+
 static int fetch_pages(struct flight *f, struct tier_problem *problem)
 {
 	_cleanup_free_ void *encoded = NULL;
@@ -162,6 +175,8 @@ static int fetch_pages(struct flight *f, struct tier_problem *problem)
 	f->report->runs = manifest->run_count;
 	f->ram = ram_file_free(f->ram);
 	r = ram_file_open(f->info.memory_path, f->info.memory_bytes, true, &f->ram, problem);
+	if (r == 0 && !f->extents && f->orphan)
+		r = close_leftovers(f, problem);
 	if (r == 0 && !f->extents)
 		r = tier_extents_open_devdax(f->grant->region, super, offer->ranges,
 					     offer->range_count, false, &f->extents, problem);

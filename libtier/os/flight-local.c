@@ -15,8 +15,9 @@ int flight_find_vm(struct flight *f, struct tier_problem *problem)
 	} known[] = {
 		{"running", TIER_VM_RUNNING, TIER_VM_RUNNING},
 		{"paused", TIER_VM_STOPPED, TIER_VM_STOPPED},
-		{"postmigrate", TIER_VM_STOPPED, TIER_VM_STOPPED},
-		{"finish-migrate", TIER_VM_STOPPED, TIER_VM_STOPPED},
+		/* Only a source's state is saved: of another flight, by which this VM leaves again. */
+		{"postmigrate", TIER_VM_STOPPED, TIER_VM_NONE},
+		{"finish-migrate", TIER_VM_STOPPED, TIER_VM_NONE},
 		/* A process that still waits for the VM is not the VM. */
 		{"inmigrate", TIER_VM_NONE, TIER_VM_STOPPED},
 		{"prelaunch", TIER_VM_NONE, TIER_VM_STOPPED},
@@ -41,10 +42,10 @@ int flight_find_vm(struct flight *f, struct tier_problem *problem)
 			continue;
 		f->view.vm = f->source ? known[i].source : known[i].taker;
 		/* Before READY a flight has started a waiting process at the most. */
-		if (!f->source && !answered && known[i].source != TIER_VM_NONE) {
+		if (!f->source && !answered && known[i].source != TIER_VM_NONE)
 			f->view.vm = TIER_VM_NONE;
+		if (!f->source && f->view.vm == TIER_VM_NONE)
 			f->machine = tier_machine_free(f->machine);
-		}
 		return 0;
 	}
 	return tier_problem_set(problem, TIER_E_REFUSED, name,
@@ -86,14 +87,18 @@ int flight_resume(struct flight *f, struct tier_problem *problem)
 	return r;
 }
 
-/* In the boot that moved its pages, the VM's RAM file is the VM: it is never thrown away. */
+/*
+ * In the boot that moved its pages, the VM's RAM file is the VM, and its pages are what is published:
+ * it is never thrown away before the flight has ended, also not by a host that is fenced, which ends
+ * its process while another one reads them.
+ */
 static bool ram_is_the_vm(const struct flight *f)
 {
 	enum tier_flight_state offer = f->view.offer.state;
 
 	return f->source && !flight_later(f) &&
 	       (offer == TIER_FLIGHT_PUBLISHED || offer == TIER_FLIGHT_COMMITTED) &&
-	       tier_handoff_source(&f->view) == TIER_HANDOFF_TAKE;
+	       (f->action == TIER_HANDOFF_TAKE || f->action == TIER_HANDOFF_DIE);
 }
 
 int flight_end(struct flight *f, bool at_once, struct tier_problem *problem)
@@ -102,8 +107,11 @@ int flight_end(struct flight *f, bool at_once, struct tier_problem *problem)
 	int r = 0;
 
 	f->ram = ram_file_free(f->ram);
+	/* Its process has ended without us; what it ran on would stay in tmpfs. */
 	if (!f->machine)
-		return 0;
+		return f->action == TIER_HANDOFF_RELEASE
+			       ? machine_forget_ram(f->config, f->view.offer.vm, problem)
+			       : 0;
 	/* Started again by somebody since: not what this flight has left behind. */
 	if (f->orphan && f->view.vm == TIER_VM_RUNNING && !at_once)
 		return f->source ? 0
@@ -122,7 +130,7 @@ int flight_end(struct flight *f, bool at_once, struct tier_problem *problem)
 }
 
 /* What an earlier process of this host has left open. */
-static int find_extents(struct flight *f, struct tier_problem *problem)
+int flight_find_extents(struct flight *f, struct tier_problem *problem)
 {
 	const struct tier_offer *offer = f->has_terms ? &f->terms : &f->view.offer;
 	int r;
@@ -141,7 +149,8 @@ int flight_close_extents(struct flight *f, struct tier_problem *problem)
 	if (f->source && f->ram && f->extents)
 		(void)flight_move_back(f);
 	f->ram = ram_file_free(f->ram);
-	r = f->orphan ? find_extents(f, problem) : 0;
+	/* Also those that could not be opened whole, and then not be closed. */
+	r = flight_find_extents(f, problem);
 	if (r == 0 && f->extents)
 		r = tier_extents_close(f->extents, problem);
 	if (r)

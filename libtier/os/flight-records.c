@@ -165,19 +165,24 @@ int flight_store(struct flight *f, enum tier_handoff_step step, struct tier_prob
 	return 0;
 }
 
-/* An answer may be overwritten when its source has taken note of it, or has another flight there. */
-static bool slot_free(struct flight *f, uint32_t slot)
+/* Processes of one host that answer different flights: each has its slot to itself. */
+int flight_lock_answer_slot(struct flight *f, uint32_t slot, struct tier_problem *problem)
 {
-	struct tier_answer answer;
-	struct tier_offer offer;
-	int r = tier_portal_read_answer(f->portal, f->view.self, slot, &answer);
+	const struct tier_super *super = tier_portal_super(f->portal);
+	char uuid[37], name[64];
+	int r;
 
-	if (r == TIER_E_NOT_FOUND || (r == 0 && answer.state == TIER_FLIGHT_NONE))
-		return true;
-	if (r || tier_portal_read_offer(f->portal, answer.source, answer.source_slot, &offer) != 0)
-		return false;
-	return memcmp(&offer.flight, &answer.flight, sizeof(offer.flight)) != 0 ||
-	       offer.state == TIER_FLIGHT_ABORTED || offer.state == TIER_FLIGHT_CLOSED;
+	tier_uuid_format(&super->uuid, uuid);
+	snprintf(name, sizeof(name), "answer-%s-%u", uuid, slot);
+	r = file_lock(f->config, name, &f->answer_lock, problem);
+	if (r == 0)
+		f->answer_slot = slot;
+	return r != TIER_E_BUSY ? r
+				: tier_problem_set(problem, r, f->grant->portal_path,
+						   "tierctl flights; wait for that process",
+						   "another process of this host uses answer slot "
+						   "%u",
+						   slot);
 }
 
 /*
@@ -188,15 +193,12 @@ int flight_choose_answer_slot(struct flight *f, struct tier_problem *problem)
 {
 	if (f->source)
 		return 0;
-	if (f->view.answers[f->view.self].state != TIER_FLIGHT_NONE) {
-		f->answer_slot = f->view.answer_slots[f->view.self];
-		return 0;
-	}
+	if (f->view.answers[f->view.self].state != TIER_FLIGHT_NONE)
+		return flight_lock_answer_slot(f, f->view.answer_slots[f->view.self], problem);
 	for (uint32_t slot = TIER_PORTAL_FLIGHTS; slot-- > 0;) {
-		if (slot_free(f, slot)) {
-			f->answer_slot = slot;
+		if (tier_portal_answer_free(f->portal, f->view.self, f->view.incarnation, slot) &&
+		    flight_lock_answer_slot(f, slot, NULL) == 0)
 			return 0;
-		}
 	}
 	return tier_problem_set(problem, TIER_E_NO_SPACE, f->grant->portal_path, "tierctl flights",
 				"all %d answer slots of this host are taken", TIER_PORTAL_FLIGHTS);

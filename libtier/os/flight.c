@@ -171,7 +171,8 @@ static bool gives_up(enum tier_handoff_action action)
 {
 	return action == TIER_HANDOFF_WITHDRAW || action == TIER_HANDOFF_ABANDON ||
 	       action == TIER_HANDOFF_DISCARD || action == TIER_HANDOFF_REFUSE ||
-	       action == TIER_HANDOFF_BACK_OUT || action == TIER_HANDOFF_DROP;
+	       action == TIER_HANDOFF_BACK_OUT || action == TIER_HANDOFF_DROP ||
+	       action == TIER_HANDOFF_CLEAR;
 }
 
 /* What is decided on a stale look, when some record cannot be read. */
@@ -212,7 +213,8 @@ static void note_running(struct flight *f)
 /* Until there is nothing to do for this side. Return: HOLD, OVER, or the action that ended it. */
 static enum tier_handoff_action carry(struct flight *f, enum tier_handoff_action *ret_last)
 {
-	uint32_t states = UINT32_MAX;
+	enum tier_handoff_action failed = TIER_HANDOFF_OVER;
+	uint32_t states = UINT32_MAX, failed_states = UINT32_MAX;
 	bool seen = false;
 
 	for (;;) {
@@ -267,9 +269,15 @@ static enum tier_handoff_action carry(struct flight *f, enum tier_handoff_action
 			explain(f);
 		begin_stage(f, action);
 		*ret_last = action;
-		if (!perform(f, action))
+		if (!perform(f, action)) {
+			/* The tables may try the same again, which has just not helped. */
+			if (action == failed && states == failed_states)
+				return TIER_HANDOFF_HOLD;
+			failed = action;
+			failed_states = states;
 			continue;
-		if (action == TIER_HANDOFF_DROP || action == TIER_HANDOFF_DIE)
+		}
+		if (action == TIER_HANDOFF_CLEAR || action == TIER_HANDOFF_DIE)
 			return action;
 		/* What waits for the VM from here on is this process's own. */
 		if (action == TIER_HANDOFF_TAKE)
@@ -354,6 +362,8 @@ static void done(struct flight *f)
 	tier_extents_free(f->extents);
 	if (f->portal)
 		tier_portal_close(f->portal);
+	if (f->answer_lock >= 0)
+		close(f->answer_lock);
 }
 
 int tier_flight_send(const struct tier_config *config, struct tier_machine *machine,
@@ -375,6 +385,7 @@ int tier_flight_send(const struct tier_config *config, struct tier_machine *mach
 		.info = *info,
 		.node = -1,
 		.dram = -1,
+		.answer_lock = -1,
 		.view.vm = TIER_VM_RUNNING,
 	};
 	enum tier_handoff_action end, last = TIER_HANDOFF_OVER;
@@ -424,7 +435,7 @@ int tier_flight_receive(const struct tier_config *config, const struct tier_flig
 		.report = ret,
 		.node = -1,
 		.dram = -1,
-		.answer_slot = grant->answer_slot,
+		.answer_lock = -1,
 	};
 	enum tier_handoff_action end, last = TIER_HANDOFF_OVER;
 	struct tier_problem ignored;
@@ -445,6 +456,7 @@ int tier_flight_receive(const struct tier_config *config, const struct tier_flig
 	/* Without the lock somebody else may be answering: then not a word is written. */
 	if (tier_config_machine(config, f.view.offer.vm))
 		r = machine_lock(config, f.view.offer.vm, &lock, problem);
+	r = r ?: flight_lock_answer_slot(&f, grant->answer_slot, problem);
 	if (r)
 		return r == TIER_E_BUSY ? TIER_E_REFUSED : r;
 	end = carry(&f, &last);
@@ -472,6 +484,7 @@ int tier_flight_settle(const struct tier_config *config, const struct tier_fligh
 		.orphan = true,
 		.node = -1,
 		.dram = -1,
+		.answer_lock = -1,
 		.view.recovering = true,
 		.view.cancelled = discard,
 	};

@@ -35,6 +35,7 @@ struct flight {
 	bool announced_running;
 	enum tier_handoff_action action; /* the one that is being carried out */
 	uint32_t answer_slot;
+	int answer_lock;	 /* -1: none is needed */
 	uint64_t paused_usec;	 /* source: when */
 	uint64_t published_usec; /* taker: when it was seen */
 	const char *record;	 /* the last one stored */
@@ -87,6 +88,7 @@ static inline bool flight_later(const struct flight *f)
 int flight_look(struct flight *f);
 int flight_store(struct flight *f, enum tier_handoff_step step, struct tier_problem *problem);
 int flight_choose_answer_slot(struct flight *f, struct tier_problem *problem);
+int flight_lock_answer_slot(struct flight *f, uint32_t slot, struct tier_problem *problem);
 
 /* flight-source.c */
 int flight_check_claims(struct flight *f, struct tier_problem *problem);
@@ -105,6 +107,7 @@ int flight_fetch(struct flight *f, struct tier_problem *problem);
 int flight_find_vm(struct flight *f, struct tier_problem *problem);
 int flight_resume(struct flight *f, struct tier_problem *problem);
 int flight_end(struct flight *f, bool at_once, struct tier_problem *problem);
+int flight_find_extents(struct flight *f, struct tier_problem *problem);
 int flight_close_extents(struct flight *f, struct tier_problem *problem);
 
 /* The node with CPUs that has most free memory: where RAM goes that leaves a portal. */

@@ -132,15 +132,27 @@ int machine_remove_ram(const struct tier_machine *machine, const struct tier_mac
 	return 0;
 }
 
-int machine_lock(const struct tier_config *config, const char *name, int *ret_fd,
-		 struct tier_problem *problem)
+int machine_forget_ram(const struct tier_config *config, const char *name,
+		       struct tier_problem *problem)
+{
+	char directory[320], path[512];
+
+	if (!tier_config_machine(config, name) ||
+	    machine_directory(config, name, directory, NULL) != 0)
+		return 0;
+	snprintf(path, sizeof(path), "%s/ram", directory);
+	if (unlink(path) < 0 && errno != ENOENT && errno != ENOTDIR)
+		return tier_problem_set(problem, -errno, path, NULL,
+					"cannot remove the RAM of a machine that has ended");
+	return 0;
+}
+
+int file_lock(const struct tier_config *config, const char *name, int *ret_fd,
+	      struct tier_problem *problem)
 {
 	_cleanup_close_ int fd = -1;
-	char directory[320], path[512];
-	int r = machine_directory(config, name, directory, problem);
+	char path[512];
 
-	if (r)
-		return r;
 	if (mkdir(config->vm_directory, 0711) < 0 && errno != EEXIST)
 		return tier_problem_set(problem, -errno, config->vm_directory, NULL,
 					"cannot create VmDirectory");
@@ -154,4 +166,13 @@ int machine_lock(const struct tier_config *config, const char *name, int *ret_fd
 					"another process starts it or carries a flight of it out");
 	*ret_fd = take_fd(&fd);
 	return 0;
+}
+
+int machine_lock(const struct tier_config *config, const char *name, int *ret_fd,
+		 struct tier_problem *problem)
+{
+	char directory[320];
+	int r = machine_directory(config, name, directory, problem);
+
+	return r ?: file_lock(config, name, ret_fd, problem);
 }

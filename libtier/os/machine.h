@@ -19,6 +19,14 @@ DEFINE_CLEANUP(struct tier_machine *, tier_machine_free)
 int machine_connect(const struct tier_config *config, const char *name, struct tier_machine **ret,
 		    struct tier_problem *problem);
 
+/* Removes the RAM file of a machine that has no process here. */
+int machine_forget_ram(const struct tier_config *config, const char *name,
+		       struct tier_problem *problem);
+
+/* A lock beside the machines, until the descriptor is closed. TIER_E_BUSY: somebody has it. */
+int file_lock(const struct tier_config *config, const char *name, int *ret_fd,
+	      struct tier_problem *problem);
+
 /*
  * One process at a time starts a machine, carries a flight of it out, or settles one: a lock on
  * VmDirectory/.NAME.lock, which is root's, that ends with the process. TIER_E_BUSY if it is held.

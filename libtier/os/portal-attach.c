@@ -23,7 +23,7 @@ int tier_portal_attach(const char *region, char path[static 64], struct tier_sup
 	if (r)
 		return tier_problem_set(problem, r < 0 ? r : TIER_E_NOT_FOUND, region,
 					"tierctl list regions", "cannot tell where it lies");
-	r = dax_lock(&sysfs, region, &lock, problem);
+	r = dax_lock(&sysfs, region, DAX_SHORT_WAIT_USEC, &lock, problem);
 	r = r ?: dax_list(&sysfs, region, &devices, &count, problem);
 	if (r)
 		return r;

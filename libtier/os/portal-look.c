@@ -146,6 +146,25 @@ static int look_at_answers(struct tier_portal *portal, uint32_t slot,
 	return 0;
 }
 
+bool tier_portal_answer_free(struct tier_portal *portal, uint32_t host, uint64_t incarnation,
+			     uint32_t slot)
+{
+	struct tier_answer answer;
+	struct tier_offer offer;
+	int r = tier_portal_read_answer(portal, host, slot, &answer);
+
+	if (r == TIER_E_NOT_FOUND || (r == 0 && answer.state == TIER_FLIGHT_NONE))
+		return true;
+	if (r || tier_portal_read_offer(portal, answer.source, answer.source_slot, &offer) != 0)
+		return false;
+	if (memcmp(&offer.flight, &answer.flight, sizeof(offer.flight)) == 0 &&
+	    offer.state != TIER_FLIGHT_ABORTED && offer.state != TIER_FLIGHT_CLOSED)
+		return false;
+	/* Until it says so, something of the flight may be left in this boot. */
+	return answer.state == TIER_FLIGHT_DONE || answer.state == TIER_FLIGHT_REFUSED ||
+	       answer.stamp.incarnation != incarnation;
+}
+
 int tier_portal_look(struct tier_portal *portal, uint32_t source, uint32_t slot,
 		     const struct tier_uuid *flight, struct tier_handoff_view *view)
 {

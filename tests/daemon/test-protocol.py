@@ -309,7 +309,7 @@ def test_recovery(directory):
     assert not calls(directory), "its tool is still there"
     connection.close()
     wait_for("settle is called", lambda: calls(directory))
-    assert calls(directory)[0] == {"argv": ["settle", "--config", daemon.config, "box"], "socket": daemon.socket,
+    assert calls(directory)[0] == {"argv": ["settle", "--config", daemon.config, grant["flight"]], "socket": daemon.socket,
                                    "notify": False}, calls(directory)
     wait_for("its outcome is told", lambda: "could not carry its flight on: why it could not" in daemon.log())
     beats_pass(portal, 0)
@@ -394,7 +394,10 @@ def test_recovery_on_the_destination(directory):
     assert not flight["ended"] and "over" in flight["advice"], flight
     fake_tierctl(directory)
     b.call("Reload")
-    wait_for("settle has succeeded", lambda: b.call("Flights")["flights"][0]["ended"])
+    wait_for("settle has succeeded", lambda: "has carried its flight on" in b.log())
+    assert not b.call("Flights")["flights"][0]["ended"], "ended before its answer says so"
+    portal_file("answer", portal, 1, 0, 7, UUID, 0, 3, "refused")
+    wait_for("nothing is left here", lambda: b.call("Flights")["flights"][0]["ended"])
     b.stop()
 
 

@@ -73,6 +73,34 @@ TEST(kill_a_process_that_answers_nobody)
 	tier_config_free(config);
 }
 
+/* Clients who wait for one that hangs leave no room in the queue. */
+TEST(kill_a_process_whose_queue_is_full)
+{
+	struct tier_config *config = config_with_machine();
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	pid_t child = listen_as_box();
+	int status, clients[8], count = 0;
+	bool full = false;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", file_path("box/qmp"));
+	while (!full && count < 8) {
+		clients[count] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		full = connect(clients[count], (struct sockaddr *)&address, sizeof(address)) < 0 &&
+		       errno == EAGAIN;
+		count++;
+	}
+	CHECK(full);
+	CHECK(tier_machine_running(config, "box"));
+	CHECK_EQ(tier_machine_kill_by_name(config, "box", &problem), 0);
+	CHECK_EQ(waitpid(child, &status, WNOHANG), child);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	while (count > 0)
+		close(clients[--count]);
+	CHECK(!tier_machine_running(config, "box"));
+	CHECK_EQ(tier_machine_kill_by_name(config, "box", &problem), TIER_E_NOT_FOUND);
+	tier_config_free(config);
+}
+
 TEST(busy_while_a_process_has_it)
 {
 	struct tier_config *config = config_with_machine();
