@@ -130,8 +130,9 @@ static int parse_grant(sd_json_variant *reply, struct tier_flight_grant *ret, ui
 	    parse_uuid(json_text(reply, "flight"), &grant.flight) < 0)
 		return tool_fail_text("cxl-tierd", "are tierctl and cxl-tierd of one version?",
 				      "its answer cannot be understood");
-	*ret_slot = (uint32_t)json_number(reply, "slot");
 	*ret = grant;
+	/* In *ret. */
+	*ret_slot = (uint32_t)json_number(reply, "slot");
 	return 0;
 }
 

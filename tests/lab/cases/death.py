@@ -36,7 +36,8 @@ def _committed(lab, source, target):
 
 def _vm_ends(host, where):
     try:
-        host.wait_for(f"! pgrep -x cxl-tier:{NAME}", f"end of the VM {where}", 60)
+        # What has ended may still be a zombie of a tool that stands still.
+        host.wait_for(f"! pgrep -r D,R,S,T -x cxl-tier:{NAME}", f"end of the VM {where}", 60)
     except Failure as failure:
         raise Failure(f"{failure}; its daemon says: {host.daemon.text()[-900:]}") from None
 

@@ -76,19 +76,41 @@ def case_unknown_destination_and_machine(lab):
     assert lab["A"].tierctl("send", NAME, "--to", "B", "--rate", "fast", check=False).code == 2
 
 
-def case_not_enough_extents(lab):
-    """Two are needed for 192 MiB with room for watermarks; a fake flight of ours has all but one of the portal's."""
-    a = lab["A"]
-    ask = ('{"vm":"other","destination":"B","ramBytes":671088640}')
-    holder = a.start("python3", "-I", "-S", "-c", f"""
-import json, socket, sys, time
+def _hold(host, ram_bytes):
+    """A flight of another VM that has asked for extents, and does not go on until it is killed."""
+    ask = f'{{"vm":"other","destination":"B","ramBytes":{ram_bytes}}}'
+    holder = host.start("python3", "-I", "-S", "-c", f"""
+import json, socket
 s = socket.socket(socket.AF_UNIX); s.connect("/run/cxl-tier/cxl-tierd.socket")
 s.sendall(json.dumps({{"method": "io.cxltier.Manager.BeginFlight", "parameters": json.loads('{ask}')}}).encode() + b"\\0")
 print("answer", s.recv(65536).decode().rstrip("\\0"), flush=True)
 s.recv(1)
 """)
     answer = holder.wait_line("answer", 30)
-    assert "ranges" in answer, answer
+    assert '"flight"' in answer, answer
+    return holder
+
+
+def case_beside_another_flight(lab):
+    """In another slot than the first one."""
+    a, b = lab["A"], lab["B"]
+    holder = _hold(a, 64 << 20)
+    receiver = receive(b)
+    send(a, check=True)
+    assert receiver.wait(60) == 0, receiver.text()
+    flight = next(f for f in a.tierctl("flights", "--json").json() if f["vm"] == NAME and f["source"] == "A")
+    assert flight["sourceSlot"] != 0 and flight["sourceState"] == "CLOSED", flight
+    expect_alive(Guest(b, NAME))
+    holder.kill()
+    receiver = receive(a)
+    send(b, to="A", check=True)
+    assert receiver.wait(60) == 0, receiver.text()
+
+
+def case_not_enough_extents(lab):
+    """Two are needed for 192 MiB with room for watermarks; another flight has all but one of the portal's."""
+    a = lab["A"]
+    holder = _hold(a, 640 << 20)
     a.wait_for("varlinkctl call -j /run/cxl-tier/cxl-tierd.socket io.cxltier.Manager.Portals '{}' | "
                "grep -q '\"freeExtents\" *: *0'", "all of A's own extents claimed")
     lab["B"].wait_for("varlinkctl call -j /run/cxl-tier/cxl-tierd.socket io.cxltier.Manager.Portals '{}' | "
