@@ -302,7 +302,7 @@ SUITES = [
     Suite("unit", 40, run_meson, fast=True),
     Suite("sim", 150, run_meson, fast=True, long_budget=9000),
     Suite("fuzz", 20, run_meson),
-    Suite("mutation", 60, run_meson),
+    Suite("mutation", 120, run_meson),
     Suite("daemon", 60, run_meson),
     Suite("model", 120, run_model, long_budget=1800),
     Suite("guest", 40, run_guest),

@@ -4,6 +4,12 @@
 
 #include "hosts.h"
 
+/* A step that may fail, or somebody who wants something: only where there is disorder. */
+static bool whim(unsigned permille)
+{
+	return !w.calm && !w.directed && chance(permille);
+}
+
 /* ---- steps of a flight ----------------------------------------------------------------------- */
 
 static int put(struct host *host, struct carrier *c)
@@ -68,11 +74,11 @@ static int resume(struct host *host, struct carrier *c)
 		fail("host %u: a process without a VM is resumed", number(host));
 		return -EINVAL;
 	}
-	if (!w.calm && chance(30)) {
+	if (whim(30)) {
 		c->view.stuck = first;
 		return TIER_E_REFUSED;
 	}
-	if (host->version < w.newest)
+	if (host->version < w.newest && !host->lied_about)
 		fail("host %u: version %" PRIu64 " is resumed, %" PRIu64 " has run", number(host),
 		     host->version, w.newest);
 	host->process = PROCESS_RUNNING;
@@ -87,7 +93,7 @@ static int end_process(struct host *host, struct carrier *c)
 		     tier_handoff_action_name(c->action));
 		return -EBUSY;
 	}
-	if (host->process == PROCESS_RUNNING)
+	if (host->process == PROCESS_RUNNING && !host->lied_about)
 		w.dead = true;
 	host->process = PROCESS_NONE;
 	return 0;
@@ -149,8 +155,11 @@ static int store_answer(struct host *host, struct carrier *c, enum tier_flight_s
 
 static int do_step(struct host *host, struct carrier *c, enum tier_handoff_step step)
 {
+	if (c->view.fences[number(host)].fenced >= host->incarnation && step != TIER_STEP_END_VM)
+		fail("host %u is fenced, knows it, and goes on with %s", number(host),
+		     tier_handoff_step_name(step));
 	/* Any step of a tool may fail; then the tables say what comes of it. */
-	if (!w.calm && chance(8) && step != TIER_STEP_RESUME_VM)
+	if (whim(8) && step != TIER_STEP_RESUME_VM)
 		return -EIO;
 	switch (step) {
 	case TIER_STEP_STORE_OFFERED:
@@ -234,10 +243,10 @@ static void look(struct host *host, struct carrier *c)
 	    tier_portal_granted(&host->portal, &c->flight, ranges, &count, &extents) == 0)
 		c->view.granted = extents >= WANTED;
 	c->view.now_usec = 2;
-	c->view.deadline_usec = chance(10) ? 1 : 0;
+	c->view.deadline_usec = (w.directed ? w.expired : chance(10)) ? 1 : 0;
 	if (!c->orphan)
 		c->view.cancelled = !w.calm && c->view.offer.state != TIER_FLIGHT_COMMITTED &&
-				    (c->view.cancelled || chance(4));
+				    (c->view.cancelled || w.cancelled || whim(4));
 }
 
 static void decide(struct host *host, struct carrier *c)

@@ -59,6 +59,7 @@ void memory_reset(void)
 	memset(memory.pending_count, 0, sizeof(memory.pending_count));
 	memory.flushes = memory.fault_at = 0;
 	memory.fault = FAULT_NONE;
+	memory.struck = memory.chosen = false;
 }
 
 static void publish(unsigned host, size_t offset, size_t bytes)
@@ -98,6 +99,25 @@ void memory_evict(unsigned host)
 	index = sim_random() % memory.pending_count[host];
 	publish(host, memory.pending[host][index].offset, LINE);
 	forget(host, index);
+}
+
+void memory_spill(unsigned host, uint64_t lines, bool drop)
+{
+	struct pending kept[PENDING];
+	size_t count = 0;
+
+	for (size_t i = 0; i < memory.pending_count[host]; i++) {
+		const struct pending *line = &memory.pending[host][i];
+
+		if (lines & UINT64_C(1) << i)
+			publish(host, line->offset, LINE);
+		else if (drop)
+			memory.seen[host][line->offset / PAGE] = UINT32_MAX;
+		else
+			kept[count++] = *line;
+	}
+	memcpy(memory.pending[host], kept, count * sizeof(kept[0]));
+	memory.pending_count[host] = count;
 }
 
 void memory_lose(unsigned host)
@@ -148,8 +168,15 @@ static void strike(unsigned host, size_t offset, size_t bytes, bool after)
 	if (memory.fault_at != memory.flushes || memory.fault_after != after || !memory.escape)
 		return;
 	memory.fault_host = host;
+	memory.struck = true;
 	if (!after)
 		remember(host, offset, bytes);
+	memory.fault_lines = memory.pending_count[host];
+	if (memory.fault == FAULT_STALL) {
+		memory.fault_at = 0;
+		memory.stall(host);
+		return;
+	}
 	longjmp(*memory.escape, 1);
 }
 

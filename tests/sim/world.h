@@ -21,7 +21,7 @@
 #define PENDING 64
 
 /* What stops a host's tool in the middle of a store. */
-enum fault { FAULT_NONE, FAULT_KILL, FAULT_CRASH };
+enum fault { FAULT_NONE, FAULT_KILL, FAULT_CRASH, FAULT_STALL };
 
 struct pending {
 	size_t offset, bytes;
@@ -42,6 +42,13 @@ struct memory {
 	bool fault_after;
 	enum fault fault;
 	unsigned fault_host;
+	bool struck;	    /* since memory_reset() */
+	size_t fault_lines; /* that were stored there and not flushed */
+	/* Which of them reach the memory all the same, one bit each, where that is @chosen. */
+	bool chosen;
+	uint64_t fault_spilled;
+	/* FAULT_STALL: what happens before the store goes on. */
+	void (*stall)(unsigned host);
 	jmp_buf *escape;
 	uint64_t random;
 };
@@ -58,6 +65,8 @@ void memory_new(const struct tier_super *super);
 void memory_reset(void);
 /* A line or so of what a host has stored and not flushed becomes visible. */
 void memory_evict(unsigned host);
+/* Those lines of it do, one bit each; others are dropped, or stay in the cache. */
+void memory_spill(unsigned host, uint64_t lines, bool drop);
 /* All of it does, or is lost: the host has died. */
 void memory_lose(unsigned host);
 struct tier_portal memory_portal(const struct tier_super *super, unsigned host);
