@@ -153,7 +153,8 @@ def kill(lab, host, verb, victim, other, other_verb):
         signal(host, verb, "CONT")
     elif victim == "qemu":
         host.run(f"pkill -KILL -x cxl-tier:{NAME}")
-        host.wait_for(f"! pgrep -x cxl-tier:{NAME}", "end of the VM's process")
+        # Its parent stands still: it stays a zombie.
+        host.wait_for(f"! pgrep -r D,R,S,T -x cxl-tier:{NAME}", "end of the VM's process")
         signal(host, verb, "CONT")
     elif victim == "host":
         host.control("kill")
