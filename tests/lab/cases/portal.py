@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One portal that two hosts see: made, checked, and damaged in every way. What is wrong is named, and never onlined."""
 
-import hashlib
-import os
 import struct
 import subprocess
 
 import paths
 from cases import deadline
 from flying import refused
+from portal_bytes import digest
 
 TOPOLOGY = "two-hosts"
 DEADLINE = 180
@@ -18,7 +17,7 @@ CONFIG = "/etc/cxl-tier/cxl-tierd.conf.d/50-test.conf"
 # What must never be obeyed while there is anything of a portal on the region.
 CARELESS = "[Daemon]\nOnline=movable\n[Region careless]\nMatchSerial=1\nOnline=movable\n"
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-PORTAL_FILE = "/src/build/lab/build/tests/daemon/portal-file"
+PORTAL_FILE = "/src/build/lab/portal-file"
 DEVICE = paths.DEVICES / "portal0"
 MIB = 1 << 20
 COPIES = 0, MIB
@@ -59,24 +58,6 @@ def write(offset, data):
         device.write(data)
 
 
-def digest():
-    """Of every byte of the device; what is zero need not be allocated."""
-    total, zero, at = hashlib.sha256(), bytes(MIB), 0
-    with open(DEVICE, "rb") as device:
-        size = os.fstat(device.fileno()).st_size
-        while at < size:
-            try:
-                at = os.lseek(device.fileno(), at, os.SEEK_DATA) // MIB * MIB
-            except OSError:
-                break
-            device.seek(at)
-            chunk = device.read(MIB)
-            if chunk != zero:
-                total.update(at.to_bytes(8, "little") + chunk)
-            at += MIB
-    return total.hexdigest()
-
-
 def sealed(super_block, *changes):
     """A superblock with (offset, bytes) changed and a checksum that fits again."""
     data = bytearray(super_block)
@@ -105,7 +86,7 @@ def decisions(host):
 
 def expect_refused(lab, words, state):
     """Both hosts name it in one line each, at every way of looking, and leave every byte and every block alone."""
-    before = digest()
+    before = digest(DEVICE)
     for host in lab["A"], lab["B"]:
         for verb in "show", "check":
             refused(host.tierctl("portal", verb, REGION, check=False), "/dev/dax", "; ", *words)
@@ -116,7 +97,7 @@ def expect_refused(lab, words, state):
     assert words[0] in decisions(b)[-1], decisions(b)
     refused(b.tierctl("online", REGION, check=False), REGION)
     expect_offline(b)
-    assert digest() == before, "looking changed bytes of the device"
+    assert digest(DEVICE) == before, "looking changed bytes of the device"
 
 
 def expect_usable(host, uuid):
@@ -162,7 +143,7 @@ def case_format_and_see(lab):
     assert read(COPIES[0], 4096) == read(COPIES[1], 4096) and read(0, 8) == b"CXLTIER\0"
     assert crc32c(read(0, CRC)) == struct.unpack("<I", read(CRC, 4))[0], "the checksum is not CRC-32C"
     expect_usable(a, made["uuid"])
-    before = digest()
+    before = digest(DEVICE)
     b.write(CONFIG, CARELESS)
     b.start_daemon()
     expect_usable(b, made["uuid"])
@@ -174,7 +155,7 @@ def case_format_and_see(lab):
         assert [h["name"] for h in portals(host)[0]["hosts"]] == ["A", "B"]
         expect_offline(host)
     refused(b.tierctl("online", REGION, check=False), REGION, "holds the portal lake")
-    assert digest() == before, "looking changed bytes of the portal"
+    assert digest(DEVICE) == before, "looking changed bytes of the portal"
 
 
 def case_one_bad_copy(lab):
@@ -187,7 +168,7 @@ def case_one_bad_copy(lab):
             bad = bytearray(good)
             bad[change[0]:change[0] + len(change[1])] = change[1]
             write(COPIES[number], bad)
-            before = digest()
+            before = digest(DEVICE)
             result = b.tierctl("portal", "check", REGION, check=False)
             refused(result, "lake", "1 of", "bad")
             assert f"BAD  superblock copy {number}" in result.out, result.out
@@ -197,7 +178,7 @@ def case_one_bad_copy(lab):
             [portal] = portals(b)
             assert (portal["state"], portal["damagedCopies"]) == ("usable", 1 << number), portal
             expect_offline(b)
-            assert digest() == before, "looking changed bytes of the portal"
+            assert digest(DEVICE) == before, "looking changed bytes of the portal"
             write(COPIES[number], good)
     finally:
         for copy in COPIES:
@@ -226,7 +207,7 @@ def case_bad_superblocks(lab):
         yield "magic", *both(broken(MAGIC, b"NOTTIER")), ["bad magic"], "damaged"
         yield "one gone, one bad", bytes(4096), broken(NAME, b"sea"), ["checksum"], "damaged"
         yield "truncated", *both(sealed(good, (TOTAL, struct.pack("<Q", 2 * total)))), ["truncated", "2G", "1G"], "truncated"
-        yield "newer version", *both(sealed(good, (MAJOR, b"\1"))), ["format version 1.1", "use a version"], "incompatible"
+        yield "newer version", *both(sealed(good, (MAJOR, b"\2"))), ["format version 2.0", "use a version"], "incompatible"
         yield "newer feature", *both(sealed(good, (INCOMPAT, b"\4"))), ["incompatible features 0x4"], "incompatible"
         yield "overlap", *both(sealed(good, slot(1, FIRST, 3))), ["extents of two hosts overlap"], "damaged"
         yield "past the last", *both(sealed(good, slot(1, COUNT, 4))), ["lie past the end"], "damaged"
@@ -248,7 +229,7 @@ def case_newer_minor_version_is_read(lab):
         for copy in COPIES:
             write(copy, new)
         expect_usable(lab["B"], uuid)
-        assert "format 0.9" in lab["B"].tierctl("portal", "show").out
+        assert "format 1.9" in lab["B"].tierctl("portal", "show").out
     finally:
         for copy in COPIES:
             write(copy, good)
@@ -259,17 +240,17 @@ def case_daemon_starts_on_a_damaged_portal(lab):
     b = lab["B"]
     good = read(0, 4096)
     try:
-        for offset, new, words in (CRC, b"\0\0\0\0", "checksum"), (MAGIC, b"NOTTIER", "bad magic"), (MAJOR, b"\2", "2.1"):
+        for offset, new, words in (CRC, b"\0\0\0\0", "checksum"), (MAGIC, b"NOTTIER", "bad magic"), (MAJOR, b"\2", "2.0"):
             b.stop_daemon()
             bad = bytearray(good)
             bad[offset:offset + len(new)] = new
             for copy in COPIES:
                 write(copy, bad)
-            before = digest()
+            before = digest(DEVICE)
             b.start_daemon()
             assert words in decisions(b)[-1], decisions(b)
             expect_offline(b)
-            assert digest() == before, f"{words}: bytes of the device changed"
+            assert digest(DEVICE) == before, f"{words}: bytes of the device changed"
     finally:
         for copy in COPIES:
             write(copy, good)
@@ -283,7 +264,7 @@ def case_portal_that_is_being_formatted(lab):
     try:
         for copy in COPIES:
             write(copy, bytes(4096))
-        before = digest()
+        before = digest(DEVICE)
         for verb in "show", "check":
             refused(b.tierctl("portal", verb, REGION, check=False), "bad magic", "tierctl portal format")
         b.rescan()
@@ -292,7 +273,7 @@ def case_portal_that_is_being_formatted(lab):
         told = [line for line in decisions(b) if f" {REGION}: " in line][-1]
         assert "held a portal and does not any more; left offline" in told, told
         expect_offline(b)
-        assert digest() == before, "looking changed bytes of the device"
+        assert digest(DEVICE) == before, "looking changed bytes of the device"
     finally:
         for copy in COPIES:
             write(copy, good)
@@ -302,19 +283,35 @@ def case_portal_that_is_being_formatted(lab):
 def case_damaged_records(lab):
     """A flight's offer: one copy is enough; none is named by check, told by the daemon, and held against its extents."""
     a, b = lab["A"], lab["B"]
+    # Whose flights these are would end them.
+    a.stop_daemon()
     flight = "0123456789abcdef0123456789abcdef"
     subprocess.run([PORTAL_FILE, "offer", DEVICE, "0", "0", "1", flight, "1", "offered", "0", "1"], check=True)
     area = struct.unpack("<Q", read(HOST_AREAS, 8))[0]
-    offer = area + 0x1000
-    good = read(offer, 2048)
-    assert good[:4] == b"TPof" and not any(good[1024:]), "the format has changed"
+    first, second = area + 0x1000, area + 0x1400
+    good = read(first, 2048)
+    assert good[:4] == good[1024:1028] == b"TPof", "the format has changed"
     assert "OFFERED" in b.tierctl("portal", "show").out
     result = b.tierctl("portal", "check", "lake", check=False)
     refused(result, "lake", "bad")
     assert "BAD  offer A/0: extent 0 is not claimed for it" in result.out, result.out
 
-    write(offer + 700, b"\x55")
-    before = digest()
+    for number, copy in enumerate((first, second)):
+        write(copy + 700, b"\x55")
+        before = digest(DEVICE)
+        result = b.tierctl("portal", "check", "lake", check=False)
+        refused(result, "lake", "bad")
+        assert f"BAD  offer A/0: copy {number} damaged, or its writing was interrupted" in result.out, result.out
+        assert "OFFERED" in b.tierctl("portal", "show").out
+        b.rescan()
+        [told] = [f for f in b.tierctl("flights", "--json").json() if f["source"] == "A"]
+        assert told["flight"].replace("-", "") == flight, told
+        assert digest(DEVICE) == before, "looking changed bytes of the portal"
+        write(first, good)
+
+    write(first + 700, b"\x55")
+    write(second + 700, b"\x55")
+    before = digest(DEVICE)
     result = b.tierctl("portal", "check", "lake", check=False)
     refused(result, "lake", "1 of")
     assert "BAD  offer A/0: both copies are damaged" in result.out, result.out
@@ -322,8 +319,8 @@ def case_damaged_records(lab):
     b.rescan()
     [told] = [f for f in b.tierctl("flights", "--json").json() if f["source"] == "A"]
     assert "flight" not in told and not told["ended"] and told["advice"], told
-    assert digest() == before, "looking changed bytes of the portal"
-    write(offer, good)
+    assert digest(DEVICE) == before, "looking changed bytes of the portal"
+    write(first, good)
 
 
 def case_records_of_another_portal(lab):
@@ -336,20 +333,22 @@ def case_records_of_another_portal(lab):
     assert made["uuid"] != old_uuid and not any(read(area, MIB)), "format left records of the old portal"
     expect_usable(b, made["uuid"])
     write(area, old)
-    before = digest()
+    before = digest(DEVICE)
     result = b.tierctl("portal", "check", "lake", check=False)
     refused(result, "lake", "bad")
     assert "BAD  offer A/0: both copies are damaged, or not of this portal" in result.out, result.out
     b.rescan()
     assert not [f for f in b.tierctl("flights", "--json").json() if "flight" in f], "a flight of another portal counts"
-    assert digest() == before, "looking changed bytes of the portal"
+    assert digest(DEVICE) == before, "looking changed bytes of the portal"
     write(area, bytes(MIB))
-    expect_usable(b, made["uuid"])
+    a.start_daemon()
+    for host in a, b:
+        expect_usable(host, made["uuid"])
 
 
 def case_format_refuses(lab):
     a = lab["A"]
-    before, uuid = digest(), uuid_of(a)
+    before, uuid = digest(DEVICE), uuid_of(a)
     hosts = "--host", "A", "--host", "B"
     for words in ("--dry-run",), ():
         refused(a.tierctl("portal", "format", REGION, *hosts, *words, check=False), "/dev/dax", f"portal lake ({uuid})",
@@ -364,7 +363,7 @@ def case_format_refuses(lab):
     for words in (REGION,), (REGION, *hosts, "--size", "1G"), hosts, (REGION, *hosts, "--extent-size", "big"):
         result = a.tierctl("portal", "format", *words, check=False)
         assert result.code == 2 and result.err.count("\n") == 1, f"{words}: exit {result.code}: {result.err}"
-    assert digest() == before, "a refused format wrote something"
+    assert digest(DEVICE) == before, "a refused format wrote something"
 
 
 def case_without_privilege(lab):
@@ -380,7 +379,7 @@ def case_foreign_portal(lab):
     """Two other hosts' portal: shown and checked, but none of its extents is ours, and no rule onlines it."""
     a, b = lab["A"], lab["B"]
     made = a.tierctl("portal", "format", REGION, "--host", "X", "--host", "Y", "--name", "lake", "--force", "--json").json()
-    before = digest()
+    before = digest(DEVICE)
     b.stop_daemon()
     b.start_daemon()
     [portal] = portals(b)
@@ -391,7 +390,7 @@ def case_foreign_portal(lab):
     assert made["uuid"] in b.tierctl("portal", "show").out
     b.rescan()
     expect_offline(b)
-    assert digest() == before, "looking changed bytes of another's portal"
+    assert digest(DEVICE) == before, "looking changed bytes of another's portal"
 
 
 def case_portal_on_a_file(lab):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """B boots with systemd from the installed package, and finds a portal of A's with another host's VM in it."""
 
-import hashlib
 import json
 import os
 import re
@@ -10,13 +9,14 @@ import subprocess
 import paths
 from cases import deadline
 from flying import refused
+from portal_bytes import digest
 
 SETUP_DEADLINE = 500
 DEADLINE = 180
 SOCKET = "/run/cxl-tier/cxl-tierd.socket"
 DROP_IN = "/etc/cxl-tier/cxl-tierd.conf.d/50-test.conf"
 DEVICE = paths.DEVICES / "portal0"
-PORTAL_FILE = "/src/build/lab/build/tests/daemon/portal-file"
+PORTAL_FILE = "/src/build/lab/portal-file"
 SHARED = "serial=1,size=512M,file=portal0"
 FLIGHT = "0123456789abcdef0123456789abcdef"
 SAFE_WORDS = {"memhp_default_state=offline", "init_on_free=1"}
@@ -24,13 +24,8 @@ SAFE_WORDS = {"memhp_default_state=offline", "init_on_free=1"}
 BEFORE, REGIONS = [], {}
 
 
-def digest():
-    with open(DEVICE, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def expect_untouched(when):
-    assert digest() == BEFORE[0], f"bytes of the portal changed {when}"
+    assert digest(DEVICE) == BEFORE[0], f"bytes of the portal changed {when}"
 
 
 def setup(lab):
@@ -46,7 +41,7 @@ def setup(lab):
         for _ in range(384):
             device.write(chunk)
     subprocess.run([PORTAL_FILE, "offer", DEVICE, "0", "0", "1", FLIGHT, "1", "PUBLISHED", "0", "2"], check=True)
-    BEFORE.append(digest())
+    BEFORE.append(digest(DEVICE))
     lab.up("B", options=("--init", "systemd", "--cxl", f"{SHARED},window=0", "--cxl", "serial=2,size=512M,window=1"))
 
 
