@@ -286,6 +286,32 @@ static sd_json_variant *choose_offer(sd_json_variant *reply, const char *machine
 	return NULL;
 }
 
+/* Nobody offered anything, or this host cannot read where somebody does: then why. */
+static int tell_no_offer(struct client *client, const char *machine, uint64_t seconds)
+{
+	sd_json_variant *reply = NULL, *portals;
+	const char *problem = NULL;
+
+	if (client_session_call(client, "Portals", NULL, &reply))
+		return TOOL_FAILED;
+	portals = sd_json_variant_by_key(reply, "portals");
+	for (size_t i = 0; portals && i < sd_json_variant_elements(portals) && !problem; i++) {
+		sd_json_variant *portal = sd_json_variant_by_index(portals, i);
+
+		if (strcmp(json_text(portal, "state"), "usable") != 0 &&
+		    *json_text(portal, "problem"))
+			problem = json_text(portal, "problem");
+	}
+	if (problem)
+		tool_fail_text(machine ?: "receive", NULL,
+			       "no offer for this host within %" PRIu64 " s; %s", seconds, problem);
+	else
+		tool_fail_text(machine ?: "receive", "tierctl send there",
+			       "no offer for this host within %" PRIu64 " s", seconds);
+	sd_json_variant_unref(reply);
+	return TOOL_FAILED;
+}
+
 static int await_offer(struct client *client, const char *machine, const char *from,
 		       uint64_t timeout_seconds, sd_json_variant **ret)
 {
@@ -308,9 +334,7 @@ static int await_offer(struct client *client, const char *machine, const char *f
 			return tool_fail_text(machine ?: "receive", NULL, "cancelled");
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (now.tv_sec > deadline)
-			return tool_fail_text(machine ?: "receive", "tierctl send there",
-					      "no offer for this host within %" PRIu64 " s",
-					      timeout_seconds);
+			return tell_no_offer(client, machine, timeout_seconds);
 		poll(NULL, 0, OFFERS_POLL_MS);
 	}
 }

@@ -47,9 +47,14 @@ static void calm_down(unsigned turns)
 	}
 }
 
-/* An INTENT whose tool has gone: its operator runs it again, and the agent refuses. */
+/*
+ * An INTENT whose tool has gone: its operator runs it again, and the agent refuses. One that a tool
+ * left in a cache appears at last.
+ */
 static void end_intents(void)
 {
+	for (unsigned host = 0; host < HOSTS; host++)
+		memory_spill(host, UINT64_MAX, false);
 	for (uint32_t host = 0; host < HOSTS; host++)
 		for (uint32_t target = 0; target < HOSTS; target++) {
 			struct tier_fence_record record;
