@@ -138,6 +138,9 @@ void regions_free(struct manager *manager);
 /* A caller has decided about the region: a scan does not log that as news. */
 void region_decided(struct manager *manager, const char *name, const char *decision);
 bool region_blocks_online(const struct tier_topology *topology, const struct tier_region *region);
+/* Types its memory as the configuration has it; a portal's is never Local. Nothing without types. */
+int region_set_type(struct manager *manager, const struct tier_topology *topology,
+		    const struct tier_region *region, bool portal, struct tier_problem *problem);
 const struct tier_dax *region_first_dax(const struct tier_topology *topology,
 					const struct tier_region *region);
 

@@ -250,6 +250,8 @@ static void scan_region(struct manager *manager, const struct tier_topology *top
 			       "holds the portal %s and has been onlined: what another host has "
 			       "there may be overwritten; tierctl offline, and find out by whom",
 			       portal_name(known));
+		else if (region_set_type(manager, topology, region, false, &problem) != 0)
+			decide_problem(noted, "type-refused", &problem);
 		else if (!streq(noted->decision, "onlined"))
 			decide(noted, LOG_INFO, "taken-over",
 			       "its memory is online on node %d; left as it is", dax->target_node);
@@ -279,6 +281,8 @@ static void scan_region(struct manager *manager, const struct tier_topology *top
 		if (region_blocks_online(topology, region))
 			decide(noted, LOG_INFO, "taken-over",
 			       "a part of its memory is online; left as it is");
+		else if (region_set_type(manager, topology, region, false, &problem) != 0)
+			decide_problem(noted, "type-refused", &problem);
 		else if (!noted->settled)
 			apply_rule(manager, region, noted);
 		/*
@@ -287,6 +291,9 @@ static void scan_region(struct manager *manager, const struct tier_topology *top
 		 */
 		noted->settled = true;
 	} else if (r == 0) {
+		/* Its extents stay closed to others only if the kernel knows what they are. */
+		if (region_set_type(manager, topology, region, true, &problem) != 0)
+			log_problem(LOG_ERR, "type-refused", &problem);
 		portals_note(manager, region->name, rule, path, 0, &super, NULL);
 		noted->text[0] = '\0'; /* flights_announce() tells of it */
 	} else if (r == TIER_E_DAMAGED || r == TIER_E_INCOMPATIBLE || r == TIER_E_TRUNCATED) {

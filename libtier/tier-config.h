@@ -17,6 +17,7 @@ struct tier_config_region {
 	char match_uuid[37];  /* MatchUUID= */
 	char match_path[256]; /* MatchPath=: sysfs path, e.g. /sys/bus/cxl/devices/region0 */
 	enum tier_online_zone online; /* Online=no|auto|movable|kernel */
+	enum tier_memory_type type;   /* Type=; UNKNOWN: the kernel's default */
 };
 
 /* [Portal NAME]: a region (Match* as above) or a plain file that this host shares with others. */
@@ -26,8 +27,9 @@ struct tier_config_portal {
 	uint64_t serial;
 	char match_uuid[37];
 	char match_path[256];
-	char file[256]; /* File=: a portal on a plain file, for tests */
-	char host[32];	/* Host=: this host's slot; empty: the hostname */
+	char file[256];		    /* File=: a portal on a plain file, for tests */
+	char host[32];		    /* Host=: this host's slot; empty: the hostname */
+	enum tier_memory_type type; /* Type=; UNKNOWN: by how the region is reached */
 	unsigned keyed; /* Keyed=: TIER_PORTAL_KEYED or _UNKEYED, to open it with; 0: auto */
 };
 
@@ -110,6 +112,27 @@ const struct tier_config_region *tier_config_region_rule(const struct tier_confi
  */
 const struct tier_config_portal *tier_config_portal_rule(const struct tier_config *config,
 							 const struct tier_region *region);
+
+/**
+ * tier_config_region_type() - the type that a region's memory must have by the configuration
+ *
+ * A portal's is Type= of its section, else Switched if one of its devices is behind a switch, else
+ * Shared. Any other region's is Type= of its rule.
+ *
+ * Return: UNKNOWN if the configuration leaves it to the kernel.
+ */
+enum tier_memory_type tier_config_region_type(const struct tier_config *config,
+					      const struct tier_topology *topology,
+					      const struct tier_region *region);
+
+/**
+ * tier_config_types() - types of regions and nodes that the kernel does not tell
+ * @topology: changed; what the kernel told stays
+ *
+ * A region that the configuration says nothing of is Local. Of a node's regions the one that most
+ * hosts may reach says what the node is; memory that is no region's is Local.
+ */
+void tier_config_types(const struct tier_config *config, struct tier_topology *topology);
 
 /**
  * tier_portal_rule() - the [Portal] section for the portal at @path

@@ -103,6 +103,19 @@ int tier_plan_to_json(const struct tier_plan *plan, char **ret_json);
 const char *tier_step_action_name(enum tier_step_action action);
 
 /**
+ * tier_memory_type_set() - say what a region's memory is, where the kernel acts on it
+ * @region: its memory must be offline, unless it is @type already
+ * @type: not TIER_MEMORY_UNKNOWN
+ *
+ * Needs root. Source: kernel/README.md, regionN/memory_type.
+ *
+ * Return: 0; TIER_E_NOT_FOUND if this kernel has no types, or no such region; TIER_E_BUSY if its
+ * memory is online; negative errno.
+ */
+int tier_memory_type_set(const char *region, enum tier_memory_type type,
+			 struct tier_problem *problem);
+
+/**
  * tier_plan_apply() - carry a plan out
  * @plan: borrowed
  * @progress: called after each step, may be NULL; a non-zero return cancels and rolls back

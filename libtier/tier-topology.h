@@ -32,6 +32,17 @@ enum tier_block_state {
 	TIER_BLOCK_ONLINE,
 };
 
+/*
+ * What a node's memory is: by the kernel, if it knows types (kernel/README.md), else by the
+ * configuration, see tier_config_types().
+ */
+enum tier_memory_type {
+	TIER_MEMORY_UNKNOWN,  /* not told */
+	TIER_MEMORY_LOCAL,    /* one host's */
+	TIER_MEMORY_SHARED,   /* more than one host sees the device */
+	TIER_MEMORY_SWITCHED, /* the same, through a switch */
+};
+
 /* A memory block: /sys/devices/system/memory/memoryN. */
 struct tier_block {
 	uint64_t index; /* N; the physical address is N * block_bytes */
@@ -64,6 +75,8 @@ struct tier_node {
 	uint64_t read_bandwidth_mbps; /* MB/s */
 	uint64_t write_bandwidth_mbps;
 	int tier; /* memory tier id; TIER_UNKNOWN_INT if none */
+	enum tier_memory_type type;
+	bool type_by_kernel;
 	struct tier_node_distance *distances;
 	size_t distance_count;
 };
@@ -106,6 +119,9 @@ struct tier_region {
 	size_t memdev_count;
 	uint64_t *serials; /* one per memdev, same order */
 	int target_node;   /* node its memory goes to when onlined; TIER_ABSENT_NODE if not told */
+	bool shares_node;  /* another region's memory goes to the same node */
+	enum tier_memory_type type;
+	bool type_by_kernel; /* else by the configuration, and the kernel does not act on it */
 };
 
 enum tier_dax_mode {
@@ -217,6 +233,10 @@ const struct tier_block *tier_topology_range_blocks(const struct tier_topology *
 /** tier_zone_name() - "Normal", "Movable" and so on as in valid_zones; "none", "mixed" */
 /* Names as in JSON; constant strings. */
 const char *tier_zone_name(enum tier_zone zone);
+/** tier_memory_type_name() - "Local", "Shared", "Switched" as in memory_type; "unknown" */
+const char *tier_memory_type_name(enum tier_memory_type type);
+/** tier_memory_type_parse() - the type of that name in any case; UNKNOWN if there is none */
+enum tier_memory_type tier_memory_type_parse(const char *name);
 /** tier_block_state_name() - "online", "offline", "going-offline", as in a block's state file */
 const char *tier_block_state_name(enum tier_block_state state);
 /** tier_dax_mode_name() - "system-ram", "devdax", "disabled", as daxctl calls them */

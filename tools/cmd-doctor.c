@@ -187,22 +187,43 @@ static void check_qemu(struct report *report)
 		    "version %u.%u", major, minor);
 }
 
-/* Our kernel series gives every node a memory_type; see kernel/ in the source. */
+/* Our kernel series types every node, and gives every region one; see kernel/ in the source. */
 static void check_typed_nodes(struct report *report, const struct tier_topology *topology)
 {
 	size_t typed = 0;
 
-	for (size_t i = 0; i < topology->node_count; i++) {
-		char path[128], text[64];
-
-		snprintf(path, sizeof(path), "sys/devices/system/node/node%d/memory_type",
-			 topology->nodes[i].id);
-		typed += read_line(path, text, sizeof(text));
-	}
+	for (size_t i = 0; i < topology->node_count; i++)
+		typed += topology->nodes[i].type_by_kernel;
 	add(report, typed ? OK : WARN, "typed nodes",
-	    "pages are copied, not handed over; an open extent attracts other pages too",
-	    "a kernel with the project's patch series (kernel/)",
+	    "nothing keeps ordinary allocations from shared memory that is online: extents are "
+	    "open for the length of a flight only, and types are what the configuration says",
+	    "boot a kernel with the project's patch series (kernel/)",
 	    typed ? "this kernel types its nodes" : "this kernel has no typed nodes");
+}
+
+static void check_region_nodes(struct report *report, const struct tier_topology *topology)
+{
+	char sharing[100] = "";
+	int node = TIER_ABSENT_NODE;
+
+	for (size_t i = 0; i < topology->region_count; i++) {
+		const struct tier_region *region = &topology->regions[i];
+		size_t used = strlen(sharing);
+
+		if (!region->shares_node || (node >= 0 && region->target_node != node))
+			continue;
+		node = region->target_node;
+		snprintf(sharing + used, sizeof(sharing) - used, "%s%s", used ? ", " : "",
+			 region->name);
+	}
+	if (node < 0)
+		add(report, OK, "nodes of regions", NULL, NULL, "no two regions share a node");
+	else
+		add(report, WARN, "nodes of regions",
+		    "numactl, tiers and types cannot tell them apart",
+		    "boot a kernel with the project's patch series (kernel/), with "
+		    "cxl_region_nodes=N for N regions",
+		    "%s share node %d", sharing, node);
 }
 
 static void check_live(struct report *report)
@@ -278,6 +299,7 @@ int cmd_doctor(int argc, char **argv)
 	if (!tool_common.sysroot || strcmp(tool_common.sysroot, "/") == 0)
 		check_live(&report);
 	check_tiering(&report, topology);
+	check_region_nodes(&report, topology);
 	check_typed_nodes(&report, topology);
 	tier_topology_free(topology);
 

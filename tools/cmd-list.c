@@ -19,6 +19,11 @@ static const char *node_text(char buffer[static 16], int node)
 	return buffer;
 }
 
+static const char *type_text(enum tier_memory_type type)
+{
+	return type == TIER_MEMORY_UNKNOWN ? NULL : tier_memory_type_name(type);
+}
+
 /* "80 ns", or "80/120 ns" where reading and writing differ. */
 static const char *pair_text(char *buffer, size_t size, uint64_t read, uint64_t write,
 			     const char *unit)
@@ -108,17 +113,17 @@ static void memdevs_text(const struct tier_topology *topology, const struct tier
 
 static int list_regions(const struct tier_topology *topology)
 {
-	static const char *const columns[] = {"REGION", "MODE", "SIZE", "STATE",
+	static const char *const columns[] = {"REGION", "MODE", "SIZE", "TYPE",	 "STATE",
 					      "ZONE",	"NODE", "DAX",	"MEMDEV"};
 	struct tool_table *table;
-	bool hidden = false;
+	bool hidden = false, shares = false;
 
 	if (topology->region_count == 0) {
 		printf("No CXL regions: %zu memory devices, %zu windows.\n", topology->memdev_count,
 		       topology->window_count);
 		return 0;
 	}
-	if (tool_table_new(&table, columns, COUNT(columns), "llrllrll") < 0)
+	if (tool_table_new(&table, columns, COUNT(columns), "llrlllrll") < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < topology->region_count; i++) {
 		const struct tier_region *region = &topology->regions[i];
@@ -128,25 +133,31 @@ static int list_regions(const struct tier_topology *topology)
 		view_region(topology, region, &view);
 		memdevs_text(topology, region, memdevs, sizeof(memdevs));
 		hidden |= view.hidden;
+		shares |= region->shares_node;
 		tool_table_row(table, region->name, region->mode, size_text(size, region->bytes),
-			       view.state, view.zone, node_text(node, region->target_node),
-			       view.daxs, memdevs);
+			       type_text(region->type), view.state, view.zone,
+			       node_text(node, region->target_node), view.daxs, memdevs);
 	}
 	tool_table_print(table);
 	tool_table_free(table);
 	if (hidden)
 		printf("Which memory blocks are online is not known without physical addresses: "
 		       "sudo tierctl list\n");
+	if (shares)
+		printf("Regions with the same node cannot be told apart by numactl, tiers or "
+		       "types: "
+		       "see \"nodes of regions\" in tierctl doctor\n");
 	return 0;
 }
 
 static int list_nodes(const struct tier_topology *topology)
 {
-	static const char *const columns[] = {"NODE", "CPUS",	  "TOTAL",   "FREE",	 "MOVABLE",
-					      "TIER", "DISTANCE", "LATENCY", "BANDWIDTH"};
+	static const char *const columns[] = {"NODE",	 "CPUS",     "TYPE", "TOTAL",
+					      "FREE",	 "MOVABLE",  "TIER", "DISTANCE",
+					      "LATENCY", "BANDWIDTH"};
 	struct tool_table *table;
 
-	if (tool_table_new(&table, columns, COUNT(columns), "rlrrrrlrr") < 0)
+	if (tool_table_new(&table, columns, COUNT(columns), "rllrrrrlrr") < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < topology->node_count; i++) {
 		const struct tier_node *node = &topology->nodes[i];
@@ -157,7 +168,7 @@ static int list_nodes(const struct tier_topology *topology)
 		for (size_t d = 0; d < node->distance_count && used < sizeof(distances); d++)
 			used += (size_t)snprintf(distances + used, sizeof(distances) - used, "%s%u",
 						 d ? " " : "", node->distances[d].distance);
-		tool_table_row(table, node_text(id, node->id), node->cpus,
+		tool_table_row(table, node_text(id, node->id), node->cpus, type_text(node->type),
 			       node->has_memory || node->total_bytes
 				       ? size_text(total, node->total_bytes)
 				       : NULL,
@@ -334,6 +345,21 @@ static int print_json(const struct tier_topology *topology, const char *key)
 	return r < 0 ? r : 0;
 }
 
+/* What the kernel does not tell of types, the configuration may. A list needs neither. */
+static void add_types(struct tier_topology *topology)
+{
+	struct tier_config *config;
+	struct tier_problem problem;
+
+	if (tier_config_load(tool_common.sysroot, tool_common.config, &config, &problem) != 0) {
+		fprintf(stderr, "tierctl: %s: %s; types are those of the kernel only\n",
+			problem.object, problem.text);
+		return;
+	}
+	tier_config_types(config, topology);
+	tier_config_free(config);
+}
+
 int cmd_list(int argc, char **argv)
 {
 	struct tier_topology *topology;
@@ -356,6 +382,7 @@ int cmd_list(int argc, char **argv)
 	r = tool_topology(&topology);
 	if (r)
 		return r;
+	add_types(topology);
 	r = tool_common.json ? print_json(topology, objects[which].json_key)
 			     : objects[which].list(topology);
 	tier_topology_free(topology);

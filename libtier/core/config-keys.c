@@ -101,6 +101,24 @@ static int store_online(void *field, size_t bytes, const char *value, const char
 	return refuse(ret_reason, "not one of no, auto, movable, kernel");
 }
 
+static int store_type(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	enum tier_memory_type type = tier_memory_type_parse(value);
+
+	if (value[0] && type == TIER_MEMORY_UNKNOWN)
+		return refuse(ret_reason, "not one of local, shared, switched");
+	*(enum tier_memory_type *)field = type;
+	return 0;
+}
+
+/* A portal is memory that other hosts see. */
+static int store_portal_type(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	if (tier_memory_type_parse(value) == TIER_MEMORY_LOCAL)
+		return refuse(ret_reason, "a portal is shared or switched");
+	return store_type(field, bytes, value, ret_reason);
+}
+
 static int store_bool(void *field, size_t bytes, const char *value, const char **ret_reason)
 {
 	static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1"};
@@ -323,11 +341,13 @@ const struct config_key config_keys[] = {
 	REGION("MatchUUID", match_uuid, store_uuid, NULL),
 	REGION("MatchPath", match_path, store_sysfs_path, NULL),
 	REGION("Online", online, store_online, "no"),
+	REGION("Type", type, store_type, NULL),
 	PORTAL("MatchSerial", match_serial, store_serial, NULL),
 	PORTAL("MatchUUID", match_uuid, store_uuid, NULL),
 	PORTAL("MatchPath", match_path, store_sysfs_path, NULL),
 	PORTAL("File", file, store_path, NULL),
 	PORTAL("Host", host, store_name, NULL),
+	PORTAL("Type", type, store_portal_type, NULL),
 	PORTAL("Keyed", keyed, store_keyed, "auto"),
 	MACHINE("Qemu", qemu, store_path, "/usr/bin/qemu-system-x86_64"),
 	MACHINE("Type", type, store_word, "q35"),

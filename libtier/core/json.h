@@ -34,6 +34,13 @@ static inline void json_unrefp(sd_json_variant **v)
 				     SD_JSON_BUILD_STRING(tier_zone_name(value))),                 \
 		SD_JSON_BUILD_PAIR_CONDITION((value) == TIER_ZONE_NONE, key, SD_JSON_BUILD_NULL)
 
+/* A memory type that is null when the kernel has none. */
+#define JSON_MEMORY_TYPE(key, value)                                                               \
+	SD_JSON_BUILD_PAIR_CONDITION((value) != TIER_MEMORY_UNKNOWN, key,                          \
+				     SD_JSON_BUILD_STRING(tier_memory_type_name(value))),          \
+		SD_JSON_BUILD_PAIR_CONDITION((value) == TIER_MEMORY_UNKNOWN, key,                  \
+					     SD_JSON_BUILD_NULL)
+
 /* Formats for a file or a pipe: no colours, sorted as built, newline at the end. */
 static inline int json_format(sd_json_variant *v, char **ret)
 {

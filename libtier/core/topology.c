@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <strings.h>
+
 #include "topology.h"
 
 int tier_topology_new(struct tier_topology **ret)
@@ -290,4 +292,26 @@ const char *tier_dax_mode_name(enum tier_dax_mode mode)
 	};
 
 	return (size_t)mode < ARRAY_SIZE(names) ? names[mode] : "unknown";
+}
+
+static const char *const memory_type_names[] = {
+	[TIER_MEMORY_UNKNOWN] = "unknown",
+	[TIER_MEMORY_LOCAL] = "Local",
+	[TIER_MEMORY_SHARED] = "Shared",
+	[TIER_MEMORY_SWITCHED] = "Switched",
+};
+
+const char *tier_memory_type_name(enum tier_memory_type type)
+{
+	return (size_t)type < ARRAY_SIZE(memory_type_names)
+		       ? memory_type_names[type]
+		       : memory_type_names[TIER_MEMORY_UNKNOWN];
+}
+
+enum tier_memory_type tier_memory_type_parse(const char *name)
+{
+	for (size_t i = TIER_MEMORY_LOCAL; i < ARRAY_SIZE(memory_type_names); i++)
+		if (strcasecmp(name, memory_type_names[i]) == 0)
+			return (enum tier_memory_type)i;
+	return TIER_MEMORY_UNKNOWN;
 }

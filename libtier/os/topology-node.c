@@ -148,6 +148,8 @@ int topology_read_nodes(const struct sysfs *sysfs, struct tier_topology *topolog
 					nodes_path, node->id);
 		read_meminfo(sysfs, node);
 		read_access(sysfs, node);
+		node->type = topology_read_type(sysfs, "%s/node%u/memory_type", nodes_path, id);
+		node->type_by_kernel = node->type != TIER_MEMORY_UNKNOWN;
 		r = read_distances(sysfs, &names, node);
 		if (r < 0)
 			return r;

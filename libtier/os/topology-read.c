@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdarg.h>
+
 #include "fd.h"
 #include "tier-error.h"
 #include "topology-read.h"
@@ -63,8 +65,42 @@ int topology_read_system(const struct sysfs *sysfs, bool live, struct tier_topol
 	return 0;
 }
 
+enum tier_memory_type topology_read_type(const struct sysfs *sysfs, const char *format, ...)
+{
+	char path[128], text[32];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(path, sizeof(path), format, arguments);
+	va_end(arguments);
+	return sysfs_read_string(sysfs, text, sizeof(text), "%s", path) == 0
+		       ? tier_memory_type_parse(text)
+		       : TIER_MEMORY_UNKNOWN;
+}
+
+static void derive_regions(const struct sysfs *sysfs, struct tier_topology *topology)
+{
+	for (size_t i = 0; i < topology->region_count; i++) {
+		struct tier_region *region = &topology->regions[i];
+
+		/* A kernel that gives regions nodes of their own tells before there is a device. */
+		if (region->target_node == TIER_ABSENT_NODE)
+			(void)sysfs_read_int(sysfs, &region->target_node,
+					     "sys/bus/cxl/devices/%s/target_node", region->name);
+		region->type = topology_read_type(sysfs, "sys/bus/cxl/devices/%s/memory_type",
+						  region->name);
+		region->type_by_kernel = region->type != TIER_MEMORY_UNKNOWN;
+	}
+	for (size_t i = 0; i < topology->region_count; i++)
+		for (size_t j = 0; j < topology->region_count; j++)
+			topology->regions[i].shares_node |=
+				i != j && topology->regions[i].target_node >= 0 &&
+				topology->regions[i].target_node ==
+					topology->regions[j].target_node;
+}
+
 /* What follows from what was read. */
-static void derive(struct tier_topology *topology)
+static void derive(const struct sysfs *sysfs, struct tier_topology *topology)
 {
 	for (size_t i = 0; i < topology->region_count; i++) {
 		struct tier_region *region = &topology->regions[i];
@@ -81,6 +117,7 @@ static void derive(struct tier_topology *topology)
 		if (dax->start == TIER_UNKNOWN_U64 && dax->bytes == region->bytes)
 			dax->start = region->start;
 	}
+	derive_regions(sysfs, topology);
 	for (size_t i = 0; i < topology->window_count; i++)
 		topology->windows[i].available_bytes =
 			topology_window_available(topology, &topology->windows[i]);
@@ -118,7 +155,7 @@ int tier_topology_read(const char *sysroot, struct tier_topology **ret,
 		return tier_problem_set(problem, r, sysroot ?: "/", NULL,
 					"cannot read the topology");
 	topology_sort(topology);
-	derive(topology);
+	derive(&sysfs, topology);
 	*ret = TAKE(topology);
 	return 0;
 }

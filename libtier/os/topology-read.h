@@ -25,4 +25,8 @@ int topology_read_dax_files(const struct sysfs *sysfs, struct tier_topology *top
 /* From the PCI path of a memdev: is there more than a root port above it? */
 bool topology_behind_switch(const struct sysfs *sysfs, const char *memdev);
 
+/* The type in a memory_type file; UNKNOWN without one. */
+enum tier_memory_type topology_read_type(const struct sysfs *sysfs, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
 #endif

@@ -18,8 +18,8 @@ DUMP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fixtures"
 LIVE = os.path.exists("/sys/devices/system/node")
 
 
-def run(*arguments, sysroot=DUMP, **more):
-    options = ["--config", "/dev/null"] + (["--sysroot", sysroot] if sysroot else [])
+def run(*arguments, sysroot=DUMP, config="/dev/null", **more):
+    options = (["--config", config] if config else []) + (["--sysroot", sysroot] if sysroot else [])
     return subprocess.run([TIERCTL, *arguments, *options], capture_output=True, text=True, timeout=60,
                           env={**os.environ, "CXL_TIERD_SOCKET": "/nonexistent"}, **more)
 
@@ -42,8 +42,8 @@ def refused(*arguments, status=1, says=(), **more):
 def test_list():
     text = good("list")
     rows = {line.split()[0]: line.split() for line in text.splitlines() if line.startswith("region")}
-    assert rows["region0"][1:7] == ["ram", "1G", "online", "Movable", "2", "dax0.0"], rows
-    assert rows["region1"][1:7] == ["ram", "512M", "offline", "-", "3", "dax1.0"], rows
+    assert rows["region0"][1:8] == ["ram", "1G", "Local", "online", "Movable", "2", "dax0.0"], rows
+    assert rows["region1"][1:8] == ["ram", "512M", "Local", "offline", "-", "3", "dax1.0"], rows
     assert "(switch)" in rows["region1"] and "(switch)" not in rows["region0"]
     assert "80 ns" in text and "stays offline" in text
     assert max(map(len, text.splitlines())) <= 80, text
@@ -138,6 +138,39 @@ def test_doctor():
             file.write("Y\n")
         result = run("doctor", "--json", sysroot=directory)
         assert "dax0.0" in [f["object"] for f in json.loads(result.stdout) if f["verdict"] == "fail"], result
+
+
+def test_types():
+    """By the configuration on a kernel without them; and two regions that share a node are said to."""
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(["cp", "-a", DUMP + "/.", directory], check=True)
+        os.makedirs(directory + "/etc/cxl-tier")
+        with open(directory + "/etc/cxl-tier/cxl-tierd.conf", "w", encoding="ascii") as file:
+            file.write("[Portal lake]\nMatchPath=/sys/bus/cxl/devices/region1\n")
+        regions = {r["name"]: r for r in json.loads(good("list", "regions", "--json", sysroot=directory, config=None))}
+        assert (regions["region1"]["type"], regions["region1"]["type_by_kernel"]) == ("Switched", False), regions
+        assert regions["region0"]["type"] == "Local" and not regions["region0"]["shares_node"], regions
+        assert "share" not in good("list", sysroot=directory, config=None)
+        with open(os.path.realpath(directory + "/sys/bus/dax/devices/dax1.0") + "/target_node", "w",
+                  encoding="ascii") as file:
+            file.write("2\n")
+        assert "Regions with the same node" in good("list", "regions", sysroot=directory, config=None)
+        nodes = {n["id"]: n["type"] for n in json.loads(good("list", "nodes", "--json", sysroot=directory, config=None))}
+        assert nodes[2] == "Switched", nodes
+        findings = {f["object"]: f for f in json.loads(good("doctor", "--json", sysroot=directory, config=None))}
+        found = findings["nodes of regions"]
+        assert found["verdict"] == "warn" and found["found"] == "region0, region1 share node 2", found
+        # What the kernel says wins; a configuration that cannot be read hides it no more.
+        with open(directory + "/etc/cxl-tier/cxl-tierd.conf", "w", encoding="ascii") as file:
+            file.write("[Portal lake]\nType=far\n")
+        with open(directory + "/sys/devices/system/node/node2/memory_type", "w", encoding="ascii") as file:
+            file.write("Shared\n")
+        result = run("list", "nodes", "--json", sysroot=directory, config=None)
+        nodes = {n["id"]: n["type"] for n in json.loads(result.stdout)}
+        assert result.returncode == 0 and nodes == {0: None, 2: "Shared", 3: None}, result
+        assert "conf:2: Type=far" in result.stderr and result.stderr.count("\n") == 1, result
+        findings = {f["object"]: f for f in json.loads(good("doctor", "--json", sysroot=directory, config=None))}
+        assert findings["typed nodes"]["verdict"] == "ok", findings
 
 
 def main():

@@ -79,10 +79,10 @@ TEST(every_key)
 		"# a comment\n; another\r\n\n"
 		"[Daemon]\nRatio=200\nDryRun=yes\nOnline=auto\nVmDirectory=/var/vm\n"
 		"BeatSec=0.25\nCutOffSec=90s\nRecover=no\nWatchdogDevice=/dev/watchdog1\n"
-		"[Region near]\n MatchSerial = 0x1F \nOnline=movable\n"
+		"[Region near]\n MatchSerial = 0x1F \nOnline=movable\nType=switched\n"
 		"[Region far]\nMatchUUID=01234567-89ab-cdef-0123-456789ABCDEF\n"
 		"MatchPath=/sys/bus/cxl/devices/region0\nOnline=kernel\n"
-		"[Portal p.0]\nMatchSerial=31\nHost=a-host\nKeyed=yes\n"
+		"[Portal p.0]\nMatchSerial=31\nHost=a-host\nKeyed=yes\nType=Shared\n"
 		"[ Portal  file ]\nFile=/tmp/portal\nKeyed=no\n"
 		"[Machine web_1]\nQemu=/opt/qemu\nType=pc-q35-9.0\nMemory=256M\nCpus=2\n"
 		"Accelerator=tcg\nUser=nobody\nArgument=-device\nArgument=virtio-net-pci,id=a=b\n");
@@ -100,6 +100,8 @@ TEST(every_key)
 	CHECK(config->regions[0].match_serial);
 	CHECK_EQ(config->regions[0].serial, 31);
 	CHECK_EQ(config->regions[0].online, TIER_ONLINE_MOVABLE);
+	CHECK_EQ(config->regions[0].type, TIER_MEMORY_SWITCHED);
+	CHECK_EQ(config->regions[1].type, TIER_MEMORY_UNKNOWN);
 	CHECK(!config->regions[1].match_serial);
 	CHECK_STR(config->regions[1].match_uuid, "01234567-89ab-cdef-0123-456789ABCDEF");
 	CHECK_STR(config->regions[1].match_path, "/sys/bus/cxl/devices/region0");
@@ -109,6 +111,8 @@ TEST(every_key)
 	CHECK_EQ(config->portals[0].serial, 31);
 	CHECK_STR(config->portals[0].host, "a-host");
 	CHECK_EQ(config->portals[0].keyed, TIER_PORTAL_KEYED);
+	CHECK_EQ(config->portals[0].type, TIER_MEMORY_SHARED);
+	CHECK_EQ(config->portals[1].type, TIER_MEMORY_UNKNOWN);
 	CHECK_STR(config->portals[1].file, "/tmp/portal");
 	CHECK_EQ(config->portals[1].keyed, TIER_PORTAL_UNKEYED);
 	CHECK_EQ(config->machine_count, 1);
@@ -193,6 +197,8 @@ TEST(bad_files_name_line_and_reason)
 	REFUSED("[Portal p]\nFile=x\n", 2, "absolute");
 	REFUSED("[Portal p]\nHost=a/b\n", 2, "only letters");
 	REFUSED("[Portal p]\nHost=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n", 2, "too long");
+	REFUSED("[Region r]\nType=far\n", 2, "Type=far: not one of local, shared, switched");
+	REFUSED("[Portal p]\nType=Local\n", 2, "Type=Local: a portal is shared or switched");
 	REFUSED("[Portal p]\nKeyed=maybe\n", 2, "Keyed=maybe: not one of yes, no, auto");
 	REFUSED("[Machine m]\nMemory=3M\n", 2, "multiple of 2M");
 	REFUSED("[Machine m]\nMemory=0\n", 2, "not a size");
@@ -286,6 +292,65 @@ TEST(rules_match_all_that_is_given)
 	region.memdev_count = 1;
 	CHECK(!tier_config_region_rule(config, &region));
 	CHECK(!tier_config_portal_rule(config, &region));
+	tier_config_free(config);
+}
+
+TEST(types_where_the_kernel_tells_none)
+{
+	uint64_t serials[] = {1, 2, 3, 4};
+	char memdevs[][32] = {"mem0", "mem1", "mem2", "mem3"};
+	struct tier_memdev devices[] = {
+		{.name = "mem0"},
+		{.name = "mem1"},
+		{.name = "mem2", .behind_switch = true},
+		{.name = "mem3", .behind_switch = true},
+	};
+	struct tier_region regions[4] = {};
+	struct tier_node nodes[] = {{.id = 0}, {.id = 2}, {.id = 3}, {.id = 4}};
+	struct tier_topology topology = {
+		.regions = regions,
+		.region_count = 4,
+		.memdevs = devices,
+		.memdev_count = 4,
+		.nodes = nodes,
+		.node_count = 4,
+	};
+	struct tier_config *config = config_of("[Region own]\nMatchSerial=1\nOnline=auto\n"
+					       "[Region far]\nMatchSerial=2\nType=switched\n"
+					       "[Portal direct]\nMatchSerial=4\n"
+					       "[Portal typed]\nMatchSerial=3\nType=shared\n");
+
+	for (size_t i = 0; i < 4; i++) {
+		snprintf(regions[i].name, sizeof(regions[i].name), "region%zu", i);
+		regions[i].memdevs = &memdevs[i];
+		regions[i].serials = &serials[i];
+		regions[i].memdev_count = 1;
+	}
+	/* Two on one node: who places memory there must take it for the more foreign of them. */
+	regions[0].target_node = regions[1].target_node = 2;
+	regions[2].target_node = 3;
+	regions[3].target_node = 4;
+	CHECK_EQ(tier_config_region_type(config, &topology, &regions[0]), TIER_MEMORY_UNKNOWN);
+	tier_config_types(config, &topology);
+	CHECK_EQ(regions[0].type, TIER_MEMORY_LOCAL);
+	CHECK_EQ(regions[1].type, TIER_MEMORY_SWITCHED);
+	CHECK_EQ(regions[2].type, TIER_MEMORY_SHARED);
+	CHECK_EQ(regions[3].type, TIER_MEMORY_SWITCHED);
+	CHECK_EQ(nodes[0].type, TIER_MEMORY_LOCAL);
+	CHECK_EQ(nodes[1].type, TIER_MEMORY_SWITCHED);
+	CHECK_EQ(nodes[2].type, TIER_MEMORY_SHARED);
+	CHECK_EQ(nodes[3].type, TIER_MEMORY_SWITCHED);
+	devices[3].behind_switch = false;
+	tier_config_types(config, &topology);
+	CHECK_EQ(regions[3].type, TIER_MEMORY_SHARED);
+
+	/* What the kernel says stays. */
+	regions[1].type = nodes[1].type = TIER_MEMORY_LOCAL;
+	regions[1].type_by_kernel = nodes[1].type_by_kernel = true;
+	tier_config_types(config, &topology);
+	CHECK_EQ(regions[1].type, TIER_MEMORY_LOCAL);
+	CHECK_EQ(nodes[1].type, TIER_MEMORY_LOCAL);
+	CHECK_EQ(tier_config_region_type(config, &topology, &regions[1]), TIER_MEMORY_SWITCHED);
 	tier_config_free(config);
 }
 

@@ -37,6 +37,8 @@ TEST(dump_regions)
 	CHECK_STR(region->memdevs[0], "mem1");
 	CHECK_EQ(region->serials[0], 1);
 	CHECK_EQ(region->target_node, 2);
+	CHECK(!region->shares_node && !region->type_by_kernel);
+	CHECK_EQ(region->type, TIER_MEMORY_UNKNOWN);
 	CHECK_STR(dax->name, "dax0.0");
 	CHECK_EQ(dax->mode, TIER_DAX_SYSTEM_RAM);
 	CHECK_EQ(dax->start, region->start);
@@ -196,6 +198,11 @@ TEST(interleaved_dump)
 
 	scratch_new(root);
 	scratch_file(root, "sys/devices/system/node/node0/cpulist", "0\n");
+	scratch_file(root, "sys/devices/system/node/node0/memory_type", "Local\n");
+	scratch_file(root, "sys/devices/platform/ACPI0017:00/root0/decoder0.0/region0/memory_type",
+		     "Switched\n");
+	scratch_file(root, "sys/devices/platform/ACPI0017:00/root0/decoder0.0/region0/target_node",
+		     "5\n");
 	scratch_file(root, "sys/bus/cxl/devices/mem10/serial", "0xa\n");
 	scratch_file(root, "sys/bus/cxl/devices/mem2/serial", "0x2\n");
 	scratch_file(root, "sys/devices/platform/ACPI0017:00/root0/decoder0.0/region0/size",
@@ -217,6 +224,10 @@ TEST(interleaved_dump)
 	snprintf(target, sizeof(target), "%s/decoder0.0/region0", bus);
 	CHECK_EQ(symlink(target, path), 0);
 	CHECK_EQ(tier_topology_read(root, &t, NULL), 0);
+	CHECK_EQ(t->nodes[0].type, TIER_MEMORY_LOCAL);
+	CHECK(t->nodes[0].type_by_kernel);
+	CHECK_EQ(t->regions[0].type, TIER_MEMORY_SWITCHED);
+	CHECK(t->regions[0].type_by_kernel && !t->regions[0].shares_node);
 	CHECK_STR(t->memdevs[0].name, "mem2");
 	CHECK_STR(t->memdevs[1].name, "mem10");
 	CHECK_EQ(t->region_count, 1);
@@ -225,7 +236,8 @@ TEST(interleaved_dump)
 	CHECK_STR(t->regions[0].memdevs[0], "mem10");
 	CHECK_EQ(t->regions[0].serials[0], 10);
 	CHECK_STR(t->regions[0].memdevs[1], "mem2");
-	CHECK_EQ(t->regions[0].target_node, TIER_ABSENT_NODE);
+	/* Without a dax device: the kernel tells of the region itself. */
+	CHECK_EQ(t->regions[0].target_node, 5);
 	CHECK_EQ(t->regions[0].start, TIER_UNKNOWN_U64);
 	scratch_done(root);
 }
