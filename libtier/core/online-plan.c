@@ -13,6 +13,7 @@ struct memory {
 	enum tier_zone zone;	    /* of the online ones; MIXED when they differ */
 	size_t daxs, bound;	    /* devices, and those that are system RAM already */
 	bool no_movable, no_kernel; /* some offline block cannot go there */
+	enum tier_memory_type type; /* LOCAL unless the kernel keeps kernel zones from it */
 	bool missing;		    /* a device is system RAM, but not all of its blocks exist */
 };
 
@@ -135,7 +136,7 @@ static int check_region(const struct tier_topology *topology, const struct tier_
 			struct memory *ret, struct tier_problem *problem)
 {
 	const struct tier_dax *dax = NULL;
-	struct memory memory = {};
+	struct memory memory = {.type = region->type_by_kernel ? region->type : TIER_MEMORY_LOCAL};
 	char offline[80];
 
 	next_offline(offline, sizeof(offline), region->name);
@@ -228,6 +229,16 @@ static int choose(const struct tier_online_policy *policy, enum tier_online_zone
 					"cannot go to Movable: %s", sum);
 	movable = wanted == TIER_ONLINE_MOVABLE ||
 		  (wanted == TIER_ONLINE_AUTO && fit && !memory->no_movable);
+	if (!movable && memory->type > TIER_MEMORY_LOCAL && wanted == TIER_ONLINE_KERNEL)
+		return tier_problem_set(problem, TIER_E_REFUSED, decision->region,
+					"choose --zone movable, or type it Local",
+					"cannot go to a kernel zone: %s memory has none",
+					tier_memory_type_name(memory->type));
+	if (!movable && memory->type > TIER_MEMORY_LOCAL)
+		return tier_problem_set(problem, TIER_E_RATIO, decision->region,
+					"allow more with --ratio, or type it Local",
+					"cannot go to Movable: %s; %s memory has no kernel zone",
+					sum, tier_memory_type_name(memory->type));
 	if (movable ? memory->no_movable : memory->no_kernel)
 		return tier_problem_set(
 			problem, TIER_E_REFUSED, decision->region, "see tierctl list blocks",

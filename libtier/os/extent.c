@@ -13,6 +13,7 @@
 #include "dax.h"
 #include "extent.h"
 #include "fd.h"
+#include "memory-apply.h"
 
 #define OFFLINE_USEC (30 * UINT64_C(1000000))
 #define RETRY_USEC   UINT64_C(50000)
@@ -133,6 +134,7 @@ static int offline_piece(struct tier_extents *extents, struct piece *piece,
 				break;
 			poll(NULL, 0, poll_timeout(now_usec() + RETRY_USEC));
 		}
+		memory_block_disallow(&extents->sysfs, first + i);
 		if (r)
 			return tier_problem_set(problem, r, extents->region,
 						"end what holds its pages, then tierctl flights",
@@ -239,7 +241,8 @@ static int open_ram_piece(struct tier_extents *extents, struct piece *piece, int
 	if (r)
 		return r;
 	for (uint64_t i = 0; i < count; i++) {
-		r = block_write(extents, first + i, "online_movable");
+		r = memory_block_allow(&extents->sysfs, first + i);
+		r = r ?: block_write(extents, first + i, "online_movable");
 		if (r)
 			return tier_problem_set(
 				problem, r, extents->region,

@@ -26,6 +26,13 @@ int memory_block_online(const struct sysfs *sysfs, const char *region, uint64_t 
 int memory_block_offline(const struct sysfs *sysfs, const char *region, uint64_t block,
 			 enum tier_zone *ret_zone, struct tier_problem *problem);
 
+/*
+ * On a kernel with types, memory that other hosts see comes online only block by block and after
+ * somebody has allowed it. Elsewhere these do nothing.
+ */
+int memory_block_allow(const struct sysfs *sysfs, uint64_t block);
+void memory_block_disallow(const struct sysfs *sysfs, uint64_t block);
+
 /* The dax devices of this machine, through libdaxctl. */
 struct memory_dax;
 int memory_dax_new(struct memory_dax **ret);

@@ -76,6 +76,24 @@ static void describe(const struct sysfs *sysfs, uint64_t block, enum tier_zone z
 	snprintf(text, size, "node %d, zone %s", node, tier_zone_name(zone));
 }
 
+int memory_block_allow(const struct sysfs *sysfs, uint64_t block)
+{
+	bool allowed;
+
+	/* True of every block of an ordinary node. */
+	if (sysfs_read_bool(sysfs, &allowed, "%s/memory%" PRIu64 "/online_allowed", blocks_path,
+			    block) != 0 ||
+	    allowed)
+		return 0;
+	return sysfs_write(sysfs, "1", "%s/memory%" PRIu64 "/online_allowed", blocks_path, block);
+}
+
+/* It cannot be helped if this fails: the block is offline, and somebody may be told so. */
+void memory_block_disallow(const struct sysfs *sysfs, uint64_t block)
+{
+	(void)sysfs_write(sysfs, "0", "%s/memory%" PRIu64 "/online_allowed", blocks_path, block);
+}
+
 int memory_block_online(const struct sysfs *sysfs, const char *region, uint64_t block, bool movable,
 			bool *ret_changed, struct tier_problem *problem)
 {
@@ -103,8 +121,12 @@ int memory_block_online(const struct sysfs *sysfs, const char *region, uint64_t 
 					" to %s: it came online by itself (%s)",
 					block, wanted, where);
 	}
-	r = sysfs_write(sysfs, movable ? "online_movable" : "online_kernel",
-			"%s/memory%" PRIu64 "/state", blocks_path, block);
+	r = memory_block_allow(sysfs, block);
+	r = r
+		    ?: sysfs_write(sysfs, movable ? "online_movable" : "online_kernel",
+				   "%s/memory%" PRIu64 "/state", blocks_path, block);
+	if (r < 0)
+		memory_block_disallow(sysfs, block);
 	if (r < 0)
 		return tier_problem_set(
 			problem, r, region,
@@ -163,6 +185,7 @@ int memory_block_offline(const struct sysfs *sysfs, const char *region, uint64_t
 	} while ((r == -EBUSY || r == -EAGAIN) && now_msec() < deadline &&
 		 attempts < (zone == TIER_ZONE_MOVABLE ? MOVABLE_ATTEMPTS : KERNEL_ATTEMPTS));
 	if (r == 0) {
+		memory_block_disallow(sysfs, block);
 		*ret_zone = zone;
 		return 0;
 	}

@@ -279,6 +279,27 @@ TEST(kernel_when_movable_is_not_offered)
 	CHECK_EQ(p->decisions[0].zone, TIER_ZONE_NORMAL);
 }
 
+/* Memory that the kernel keeps for who names it: Movable or nothing. */
+TEST(typed_memory_has_no_kernel_zone)
+{
+	SETUP(4 * GIB, 0);
+
+	add_region(t, 0, GIB, TIER_DAX_SYSTEM_RAM);
+	t->regions[0].type = TIER_MEMORY_SWITCHED;
+	t->regions[0].type_by_kernel = true;
+	CHECK_EQ(plan(t, 301, TIER_ONLINE_AUTO, 1, &p, NULL), 0);
+	CHECK_EQ(p->decisions[0].zone, TIER_ZONE_MOVABLE);
+	CHECK_EQ(plan(t, 301, TIER_ONLINE_KERNEL, 1, NULL, &problem), TIER_E_REFUSED);
+	CHECK_HAS(problem.text, "Switched memory has none");
+	CHECK_EQ(plan(t, 20, TIER_ONLINE_AUTO, 1, NULL, &problem), TIER_E_RATIO);
+	CHECK_HAS(problem.text, "25 %, allowed 20 %; Switched memory has no kernel zone");
+	/* What only the configuration says binds no kernel. */
+	p = tier_plan_free(p);
+	t->regions[0].type_by_kernel = false;
+	CHECK_EQ(plan(t, 20, TIER_ONLINE_AUTO, 1, &p, NULL), 0);
+	CHECK_EQ(p->decisions[0].zone, TIER_ZONE_NORMAL);
+}
+
 TEST(online_no)
 {
 	SETUP(2 * GIB, 0);
