@@ -129,8 +129,9 @@ enum tier_memory_type tier_config_region_type(const struct tier_config *config,
  * tier_config_types() - types of regions and nodes that the kernel does not tell
  * @topology: changed; what the kernel told stays
  *
- * A region that the configuration says nothing of is Local. Of a node's regions the one that most
- * hosts may reach says what the node is; memory that is no region's is Local.
+ * A region of a rule without Type= is Local; one that the configuration does not name stays
+ * UNKNOWN, since it may hold a portal. Of a node's regions the one that most hosts may reach says
+ * what the node is; memory that is no region's is Local.
  */
 void tier_config_types(const struct tier_config *config, struct tier_topology *topology);
 

@@ -29,6 +29,23 @@ enum tier_memory_type tier_config_region_type(const struct tier_config *config,
 	return rule ? rule->type : TIER_MEMORY_UNKNOWN;
 }
 
+/* Of the node's regions the one that most hosts may reach; UNKNOWN if one of them may be anything. */
+static enum tier_memory_type node_type(const struct tier_topology *topology, int node)
+{
+	enum tier_memory_type type = TIER_MEMORY_LOCAL;
+	bool unknown = false;
+
+	for (size_t i = 0; i < topology->region_count; i++) {
+		const struct tier_region *region = &topology->regions[i];
+
+		if (region->target_node != node)
+			continue;
+		unknown |= region->type == TIER_MEMORY_UNKNOWN;
+		type = region->type > type ? region->type : type;
+	}
+	return unknown && type == TIER_MEMORY_LOCAL ? TIER_MEMORY_UNKNOWN : type;
+}
+
 void tier_config_types(const struct tier_config *config, struct tier_topology *topology)
 {
 	for (size_t i = 0; i < topology->region_count; i++) {
@@ -37,7 +54,7 @@ void tier_config_types(const struct tier_config *config, struct tier_topology *t
 		if (region->type_by_kernel)
 			continue;
 		region->type = tier_config_region_type(config, topology, region);
-		if (region->type == TIER_MEMORY_UNKNOWN)
+		if (region->type == TIER_MEMORY_UNKNOWN && tier_config_region_rule(config, region))
 			region->type = TIER_MEMORY_LOCAL;
 	}
 	for (size_t i = 0; i < topology->node_count; i++) {
@@ -45,12 +62,6 @@ void tier_config_types(const struct tier_config *config, struct tier_topology *t
 
 		if (node->type_by_kernel)
 			continue;
-		node->type = TIER_MEMORY_LOCAL;
-		for (size_t j = 0; j < topology->region_count; j++) {
-			const struct tier_region *region = &topology->regions[j];
-
-			if (region->target_node == node->id && region->type > node->type)
-				node->type = region->type;
-		}
+		node->type = node_type(topology, node->id);
 	}
 }

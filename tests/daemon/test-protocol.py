@@ -414,8 +414,9 @@ def test_fenced(directory):
     connection = daemon.connect()
     grant = begin(connection, portal=portal)
     offer(portal, grant, "offered")
-    portal_file("offer", portal, 1, 3, 7, UUID, 0, "committed", 5, 2, 1, "crate")
+    # The answer first: without one, the daemon may see a VM of a flight that nobody has answered, and settle that.
     portal_file("answer", portal, 0, 0, 7, UUID, 1, 3, "done")
+    portal_file("offer", portal, 1, 3, 7, UUID, 0, "committed", 5, 2, 1, "crate")
     # It had been here before.
     portal_file("offer", portal, 0, 9, 3, OTHER, 1, "closed", 5, 2, 1, "crate")
     portal_file("fence", portal, 1, 0, 1, "intent")

@@ -340,6 +340,13 @@ TEST(types_where_the_kernel_tells_none)
 	CHECK_EQ(nodes[1].type, TIER_MEMORY_SWITCHED);
 	CHECK_EQ(nodes[2].type, TIER_MEMORY_SHARED);
 	CHECK_EQ(nodes[3].type, TIER_MEMORY_SWITCHED);
+	/* Nobody named it, so it may be anything. */
+	serials[0] = 9;
+	regions[0].target_node = 0;
+	tier_config_types(config, &topology);
+	CHECK_EQ(regions[0].type, TIER_MEMORY_UNKNOWN);
+	CHECK_EQ(nodes[0].type, TIER_MEMORY_UNKNOWN);
+	CHECK_EQ(nodes[1].type, TIER_MEMORY_SWITCHED);
 	devices[3].behind_switch = false;
 	tier_config_types(config, &topology);
 	CHECK_EQ(regions[3].type, TIER_MEMORY_SHARED);
