@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Each target is one line into meson or tests/lab; all of them do their own set-up. docs/contributing.md explains.
-.PHONY: help demo check check-fast check-long lab build clean distclean
+.PHONY: help demo check check-fast check-long bench kernel lab build clean distclean
 
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -20,6 +20,14 @@ check-fast:
 #: make check-long  every test with full counts and sanitizers in the emulated hosts, for as long as it takes
 check-long:
 	@tests/run --long $(SUITES)
+
+#: make bench       every benchmark into build/bench; NAME=kernel for one
+bench:
+	@tests/bench/run $(NAME)
+
+#: make kernel      Debian's Linux with kernel/series, for the lab's hosts; KERNEL_SRC=DIR for a tree of your own
+kernel:
+	@kernel/build
 
 #: make lab         the Debian 13 root that all of this runs in; made once
 lab:

@@ -8,6 +8,7 @@ Runs the lab cases of each file on emulated hosts that the file's cases share. I
   setup(lab)  runs once, when the hosts are up; may be absent
   case_*(lab) the cases, run in the order in which they are written. One ends by returning, or by raising Failure, an
               AssertionError, or Skip; the others run all the same.
+  KERNEL      "patched": needs the kernel of kernel/series; left out, and said so, where the hosts run Debian's
   DEADLINE    seconds that one case may take; 120 unless set. @deadline(N) sets it for one case.
   SAMPLE      how many of the cases run, chosen by TIER_SEED; all of them if LAB_ALL=1, or if one is named
 
@@ -145,9 +146,14 @@ def run_file(path, only):
     sys.path.insert(0, HERE)
     # Case files write "from cases import Skip", and must get this module's, not a second copy.
     sys.modules["cases"] = sys.modules["__main__"]
+    import kernels
     import paths
     import scenario
     module, cases = load(path)
+    if getattr(module, "KERNEL", "") == "patched" and not kernels.choose(os.environ.get("KERNEL") or "stock").has_series:
+        print(f"# left out: {os.path.basename(path)} needs the kernel of kernel/series (make kernel, then KERNEL=patched)",
+              flush=True)
+        return False
     if only:
         cases = [(name, function) for name, function in cases if name == only]
     elif getattr(module, "SAMPLE", 0) and os.environ.get("LAB_ALL") != "1":

@@ -295,6 +295,9 @@ class Kernel:
                     modules = pathlib.Path(tmp) / "kernel/usr"
                     modules.mkdir(parents=True)
                     subprocess.run(["cp", "-a", self.modules / "lib", modules / "lib"], check=True)
+                    if (self.modules / "config").exists():
+                        (modules.parent / "boot").mkdir()
+                        shutil.copy(self.modules / "config", modules.parent / f"boot/config-{self.version}")
                     lower.append(modules.parent)
                 _run_in_overlay(lower + [paths.ROOT], self.version, tmp, target)
             _remove_unused(paths.BUILD, "initramfs-systemd-*", target)

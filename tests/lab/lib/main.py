@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import agent  # noqa: E402
 import hosts  # noqa: E402
+import kernels  # noqa: E402
 import net  # noqa: E402
 import paths  # noqa: E402
 import process  # noqa: E402
@@ -42,7 +43,7 @@ options of up:
   --cxl serial=N,size=SIZE[,file=NAME][,window=N][,bridge=N][,switch=NAME]   (repeatable)
   --window size=SIZE[,targets=N:N...][,granularity=N]                        (repeatable, in order)
   --distance FROM,TO,VALUE  --generic-port bridge=N  --hmat type=hmat-lb,...  --watchdog
-  --kernel debian|FILE|DIR  --append ARGS  --init fast|systemd  --no-package
+  --kernel patched|stock|debug|FILE|DIR  --append ARGS  --init fast|systemd  --no-package
 """
 
 
@@ -51,7 +52,7 @@ class Usage(Exception):
 
 
 def _up(words):
-    options = {"kernel": "debian", "append": [], "init": "fast", "package": True}
+    options = {"kernel": None if os.environ.get("KERNEL") else "stock", "append": [], "init": "fast", "package": True}
     spec, name, chosen = {}, None, None
 
     def value():
@@ -105,6 +106,10 @@ def _up(words):
         raise Usage("up needs a name or --topology")
     else:
         specs = {topology.check_name(name): topology.normalise(spec)}
+    choice = kernels.choose(options["kernel"])
+    if choice.why and not os.environ.get("KERNEL"):
+        print(f"lab: Debian's kernel: {choice.why}", file=sys.stderr, flush=True)
+    options["kernel"] = choice.name
     states = hosts.start(specs, options)
     for state in states:
         hosts.wait_up(state)
