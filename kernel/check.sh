@@ -109,6 +109,6 @@ flock 8
 need_source
 flock -u 8
 rm -rf "$store/objects-check.tmp"
+trap 'rm -rf "$store/objects-check.tmp"' EXIT
 enter check.sh "$source" --inside "$from" "$quick"
-rm -rf "$store/objects-check.tmp"
 say "$(patches | wc -l) patches: ok"

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * hog MIB KIND PROCESSES: each of so many processes allocates and touches MIB MiB of KIND (anonymous, shmem, file,
- * slab), says "touched" and stays until it is
- * killed.
+ * slab), says "touched" and stays until it is killed. All of several end with the first.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MIB (1UL << 20)
@@ -57,13 +59,26 @@ static void touch(const char *kind, unsigned n)
 int main(int argc, char *argv[])
 {
 	unsigned mib, processes;
+	int status;
 
 	if (argc != 4)
 		return 2;
 	mib = (unsigned)atoi(argv[1]);
 	processes = (unsigned)atoi(argv[3]);
-	for (unsigned i = 1; i < processes && fork() != 0; i++)
-		;
+	for (unsigned i = 0; processes > 1 && i < processes; i++) {
+		pid_t child = fork();
+
+		if (child < 0)
+			die("fork");
+		if (child == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			processes = 1;
+		}
+	}
+	if (processes > 1) {
+		wait(&status);
+		return 1;
+	}
 	for (unsigned n = 0; n < mib; n++)
 		touch(argv[2], n);
 	puts("touched");

@@ -20,7 +20,8 @@ CONFIG = "/etc/cxl-tier/cxl-tierd.conf.d/typed.conf"
 OPENED = "[Region far]\nMatchSerial=1\nType=switched\nOnline=movable\n[Region own]\nMatchSerial=2\nOnline=movable\n"
 CLOSED = OPENED.replace("Online=movable", "Online=no")
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-MIB = 1 << 20
+CYCLES = 20
+IN_USE = "AnonPages", "FilePages", "Slab", "PageTables", "KernelStack"
 SOURCE, PROGRAM = "/src/tests/lab/hog.c", "/src/build/lab/hog"
 
 
@@ -36,12 +37,15 @@ def node_of(host, serial):
 
 
 def used_mib(host, node):
-    """What is allocated on the node, in MiB; None if it has no memory, or has gone with its blocks."""
+    """What is in use on the node, in MiB; None if it has no memory, or has gone with its blocks.
+
+    MemUsed would count what per-CPU lists keep for a while after somebody has freed it.
+    """
     text = host.run("cat", f"/sys/devices/system/node/node{node}/meminfo", check=False).out
     if not text:
         return None
-    total, used = (int(re.search(rf"{name}: +(\d+) kB", text)[1]) for name in ("MemTotal", "MemUsed"))
-    return used / 1024 if total else None
+    sizes = {name: int(size) for name, size in re.findall(r"(\w+): +(\d+) kB", text)}
+    return sum(sizes[name] for name in IN_USE) / 1024 if sizes["MemTotal"] else None
 
 
 def configure(host, text):
@@ -105,14 +109,18 @@ def case_nobody_else_onlines_it(lab):
     a = lab["A"]
     region = region_of(a, 1)
     dax = a.run(f"ls /sys/bus/cxl/devices/{region['name']}/dax_region*/ | grep ^dax[0-9]").out.strip()
+    # By hand: daxctl itself refuses where the kernel would online by itself.
     a.run("echo online >/sys/devices/system/memory/auto_online_blocks")
-    a.run(f"daxctl reconfigure-device --mode=system-ram --no-online {dax}", check=False)
+    a.run(f"cd /sys/bus/dax/drivers && echo {dax} >device_dax/unbind && echo {dax} >kmem/new_id; "
+          f"test -e kmem/{dax} || echo {dax} >kmem/bind")
     a.run("echo offline >/sys/devices/system/memory/auto_online_blocks")
+    node = f"/sys/devices/system/node/node{region['target_node']}"
     assert used_mib(a, region["target_node"]) is None, "the kernel onlined it"
-    block = a.run(f"ls -d /sys/devices/system/node/node{region['target_node']}/memory*/ | head -n 1").out.strip()
+    assert a.run(*NOBODY, "cat", f"{node}/memory_type").out.strip() == "Switched"
+    block = a.run(f"ls -d {node}/memory[0-9]* | head -n 1").out.strip()
     for how in "online", "online_movable", "online_kernel":
-        done = a.run(f"echo {how} >{block}state", check=False)
-        assert done.code != 0 and "not permitted" in done.err, f"{how}: {done}"
+        done = a.run("bash", "-c", f"echo {how} >{block}/state", check=False)
+        assert done.code != 0 and "not permitted" in done.err, f"{how}: exit {done.code}: {done.err}"
     refused(a.tierctl("online", region["name"], "--zone", "kernel", check=False), region["name"], "Switched memory has none")
     assert used_mib(a, region["target_node"]) is None
 
@@ -123,17 +131,15 @@ def case_online_and_listed(lab):
     node, own = node_of(a, 1), node_of(a, 2)
     assert used_mib(a, node) is not None and used_mib(a, own) is not None, "not online"
     info = a.run("cat", "/proc/pagetypeinfo").out
-    free, blocks = info.split("Number of blocks type")
-    line = re.search(rf"^Node +{node}, zone +Movable, type +Switched((?: +\d+)+)", free, re.MULTILINE)
+    line = re.search(rf"^Node +{node}, zone +Movable, type +Switched((?: +\d+)+)", info, re.MULTILINE)
     assert line and sum(map(int, line[1].split())) > 0, info
-    heads = blocks.splitlines()[0].split()
-    counts = re.search(rf"^Node {node}, zone +Movable +(.*)$", blocks, re.MULTILINE)[1].split()
-    assert int(dict(zip(heads, counts))["Switched"]) == 512, blocks
-    local = re.search(rf"^Node {own}, zone +Movable +(.*)$", blocks, re.MULTILINE)[1].split()
-    assert int(dict(zip(heads, local))["Switched"]) == 0, blocks
+    heads = re.search(r"^Number of blocks type +(.*)$", info, re.MULTILINE)[1].split()
+    switched = [int(dict(zip(heads, counts.split()))["Switched"]) for counts in (
+        re.search(rf"^Node {number}, zone +Movable +(\d.*)$", info, re.MULTILINE)[1] for number in (node, own))]
+    assert switched == [512, 0], info
     region = region_of(a, 1)["name"]
-    done = a.run(f"echo Local >/sys/bus/cxl/devices/{region}/memory_type", check=False)
-    assert done.code != 0 and "busy" in done.err, done
+    done = a.run("bash", "-c", f"echo Local >/sys/bus/cxl/devices/{region}/memory_type", check=False)
+    assert done.code != 0 and "busy" in done.err, done.err
     assert region_of(a, 1)["type"] == "Switched"
 
 
@@ -150,7 +156,7 @@ def case_hogs_do_not_reach_it(lab):
     """More than there is of everything else; the private node fills, the typed one has not a page."""
     a = lab["A"]
     node, own = node_of(a, 1), node_of(a, 2)
-    for mib, kind, processes in (4096, "anonymous", 1), (1200, "anonymous", 4), (4096, "shmem", 1), (4096, "file", 1):
+    for mib, kind, processes in (4096, "anonymous", 1), (1200, "anonymous", 4), (4096, "shmem", 1):
         hit = _numa_hit(a, own)
         assert _hog(a, mib, kind, processes), f"{kind}: nothing was killed"
         assert used_mib(a, node) < 1, f"{kind}: {used_mib(a, node)} MiB on the typed node"
@@ -177,7 +183,7 @@ def case_who_names_it_reaches_it(lab):
     assert done.code != 0 and "touched" not in done.out, done
     stream = a.start("hog", "64", "anonymous", "1")
     stream.wait_line("touched", 60)
-    assert used_mib(a, node) < 1
+    assert used_mib(a, node) < 1, used_mib(a, node)
     pid = a.run("pgrep -x hog").out.split()[0]
     a.tierctl("move", "--pid", pid, "--to", str(node))
     assert used_mib(a, node) > 60
@@ -202,13 +208,15 @@ def case_huge_pages_do_not(lab):
 def case_cycles(lab):
     """Create, type, online, use, offline, destroy: nodes and memory come back."""
     a = lab["A"]
-    nodes = set()
+    vacant = "cat /sys/bus/cxl/region_nodes_vacant /sys/bus/cxl/region_nodes_stranded"
+    configure(a, CLOSED)
     for serial in 1, 2:
         a.tierctl("offline", region_of(a, serial)["name"], "--to-devdax")
-    configure(a, CLOSED)
-    for _ in range(5):
+    # Decoders of one window are taken down in the order in which they were not set up.
+    a.run("cxl", "destroy-region", "-f", region_of(a, 2)["name"])
+    before = a.run(vacant).out
+    for _ in range(CYCLES):
         region = region_of(a, 1)
-        nodes.add(region["target_node"])
         assert region["type"] == "Switched", region
         a.tierctl("online", region["name"], "--zone", "movable")
         stream = a.start("numactl", f"--membind={region['target_node']}", "hog", "64", "anonymous", "1")
@@ -220,4 +228,4 @@ def case_cycles(lab):
         a.run("cxl", "destroy-region", "-f", region["name"])
         a.create_region(1)
         a.rescan()
-    assert len(nodes) == 1, f"node ids were not given back: {nodes}"
+    assert a.run(vacant).out == before, f"{before} then {a.run(vacant).out}"
