@@ -9,7 +9,7 @@
 lab=$kernel/../tests/lab && . "$lab/env.sh"
 
 # Changes when the same series and configuration must be built anew.
-recipe=1
+recipe=2
 store=$cache/linux
 [ -z "${KERNEL_SERIES-}" ] || KERNEL_SERIES=$(readlink -f "$KERNEL_SERIES")
 series=${KERNEL_SERIES:-$kernel/series}
