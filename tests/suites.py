@@ -6,6 +6,7 @@ something did, 2 for a wrong command line. The last line is "N passed, N failed"
 
   CI=true       a skip is a failure, unless "hardware" is part of the test's name
   TIER_SEED=N   where samples that rotate with the commit begin; by default made from the commit
+  KERNEL=stock  the emulated hosts boot Debian's kernel; by default the one of kernel/series, and some Debian's
 """
 
 import glob
@@ -37,9 +38,12 @@ class Outcome:
 
 
 class Suite:
-    def __init__(self, name, budget, run, fast=False, long_budget=None):
-        self.name, self.budget, self.run, self.fast = name, budget, run, fast
+    def __init__(self, name, budget, run, fast=False, long_budget=None, only_long=False):
+        self.name, self.budget, self.run, self.fast, self.only_long = name, budget, run, fast, only_long
         self.long_budget = long_budget or budget
+
+    def belongs_to(self, mode):
+        return self.fast if mode == "fast" else mode == "long" or not self.only_long
 
 
 class Context:
@@ -48,6 +52,7 @@ class Context:
     def __init__(self, mode, seed):
         self.mode, self.seed = mode, seed
         self.suite, self.budget, self.built, self.staged, self.told = None, 0, None, None, False
+        self.kernels, self.kernel_outcomes = {}, None
 
     def command(self, *words, live=False, env=None, name=None):
         """Run one command; its output goes to a log, and is shown at once if live. Status and text come back."""
@@ -219,23 +224,97 @@ def stage(context):
     return [Outcome("stage", "failed", context.staged)] if context.staged else []
 
 
+def kernel(context):
+    """Which kernels the hosts boot: {label: KERNEL}. Built here if they are not there."""
+    if context.kernel_outcomes is None:
+        context.kernel_outcomes = []
+        asked = os.environ.get("KERNEL", "")
+        status, text = context.command("tests/lab/kernel", live=context.suite == "kernel", name="kernel")
+        lines = text.rstrip().splitlines() or [""]
+        if status != 0:
+            context.kernel_outcomes = [Outcome("kernel", "failed", last(text, 1))]
+        elif asked:
+            context.kernels = {asked: lines[-1]}
+        elif lines[-1] == "stock":
+            # What needs the other one says this when it is skipped.
+            os.environ["KERNEL_FALLBACK"] = lines[-3] if len(lines) > 2 else lines[0]
+            context.kernels = {"stock": "stock"}
+            context.kernel_outcomes = [Outcome("kernel", "skipped", os.environ["KERNEL_FALLBACK"])]
+        else:
+            context.kernels = {"patched": lines[-1], "stock": "stock"}
+    return [outcome for outcome in context.kernel_outcomes if outcome.state == "failed"]
+
+
+def run_kernel(context):
+    context.told = True
+    return kernel(context) or context.kernel_outcomes
+
+
 def run_stage(context):
     context.told = True
     return stage(context)
 
 
+def says(path, line):
+    with open(path) as file:
+        return re.search(f"^{line}$", file.read(), re.M) is not None
+
+
+def needs_series(path):
+    return says(path, 'KERNEL = "patched"')
+
+
+def on_which(files, labels, mode, seed):
+    """[(file, label of a kernel)]: of two kernels each file gets both in a long run, else one that the seed chooses."""
+    chosen = []
+    for i, path in enumerate(files):
+        if says(path, "ONLY_LONG = True") and mode != "long":
+            these = []
+        elif len(labels) == 1:
+            these = labels
+        elif needs_series(path):
+            these = labels[:1]
+        elif says(path, 'KERNEL = "stock"'):
+            these = labels[1:]
+        else:
+            these = labels if mode == "long" else [labels[(i + seed) % len(labels)]]
+        chosen += [(path, label) for label in these]
+    return chosen
+
+
+def run_cases(context, pairs):
+    outcomes = []
+    for path, label in pairs:
+        name = os.path.basename(path)[:-len(".py")]
+        print(f"  # {name}, {label} kernel", flush=True)
+        status, text = context.command("python3", "-I", "-S", "tests/lab/lib/cases.py", path, live=True,
+                                       env={"KERNEL": context.kernels[label]}, name=f"lab-{name}-{label}")
+        if status == 0 and re.search("^# left out", text, re.M) and not parse_lines(text):
+            continue
+        for outcome in judge(status, text, name):
+            outcome.name = f"{name}/{outcome.name} ({label})"
+            outcomes.append(outcome)
+    return outcomes or [Outcome(context.suite, "failed", "there are no cases")]
+
+
 def run_lab(context):
     if stage(context):
         return not_built(context, context.staged)
-    outcomes = []
-    for path in sorted(glob.glob("tests/lab/cases/*.py")):
-        name = os.path.basename(path)[:-len(".py")]
-        status, text = context.command("python3", "-I", "-S", "tests/lab/lib/cases.py", path, live=True,
-                                       name=f"lab-{name}")
-        for outcome in judge(status, text, name):
-            outcome.name = f"{name}/{outcome.name}"
-            outcomes.append(outcome)
-    return outcomes or [Outcome("lab", "failed", "there are no cases")]
+    if kernel(context):
+        return not_built(context, context.kernel_outcomes[0].reason)
+    files = sorted(glob.glob("tests/lab/cases/*.py"))
+    return run_cases(context, on_which(files, list(context.kernels), context.mode, context.seed))
+
+
+def run_debug(context):
+    """What is about the series, on a kernel with KASAN, lockdep, DEBUG_VM and page poisoning."""
+    if stage(context):
+        return not_built(context, context.staged)
+    status, text = context.command("tests/lab/kernel", env={"KERNEL": "debug"}, live=True, name="kernel-debug")
+    if status != 0:
+        return [Outcome("kernel", "failed", last(text, 1))]
+    context.kernels["debug"] = text.rstrip().splitlines()[-1]
+    return run_cases(context, [(path, "debug") for path in sorted(glob.glob("tests/lab/cases/*.py")) if needs_series(path)])
 
 
 # What the demo's report must say, and what is sane. None: any text that is not empty.
@@ -273,11 +352,13 @@ def judge_report(report):
 
 
 def run_demo(context):
+    if kernel(context):
+        return not_built(context, context.kernel_outcomes[0].reason)
     path = "build/demo/report.json"
     if os.path.exists(path):
         os.unlink(path)
     try:
-        status, text = context.command("tests/lab/demo", live=True)
+        status, text = context.command("tests/lab/demo", live=True, env={"KERNEL": next(iter(context.kernels.values()))})
     finally:
         # Also when it was killed.
         if os.environ.get("HOLD", "") in ("", "0"):
@@ -294,7 +375,8 @@ def run_demo(context):
     return [Outcome("demo", "passed")] + judge_report(report)
 
 
-# In the order of what they cost, so that what is wrong is known early. "build" and "stage" are set-up with a budget.
+# In the order of what they cost, so that what is wrong is known early. "build", "stage" and "kernel" are set-up with a
+# budget.
 SUITES = [
     Suite("format", 10, run_format, fast=True),
     Suite("build", 120, run_build, fast=True),
@@ -307,10 +389,12 @@ SUITES = [
     Suite("model", 120, run_model, long_budget=1800),
     Suite("guest", 40, run_guest),
     Suite("stage", 60, run_stage),
-    Suite("lab", 1400, run_lab, long_budget=9000),
+    Suite("kernel", 600, run_kernel),
+    Suite("lab", 1700, run_lab, long_budget=18000),
+    Suite("debug", 7200, run_debug, only_long=True),
     Suite("demo", 300, run_demo, long_budget=900),
 ]
-SET_UP = ("build", "stage")
+SET_UP = ("build", "stage", "kernel")
 
 
 # ---- the run --------------------------------------------------------------------------------------------------------
@@ -364,7 +448,7 @@ def main(words):
     if unknown:
         print(f"tests/run: no such suite: {unknown[0]}; there are {', '.join(s.name for s in SUITES)}", file=sys.stderr)
         return 2
-    chosen = [s for s in SUITES if (s.name in words if words else s.fast or mode != "fast")]
+    chosen = [s for s in SUITES if (s.name in words if words else s.belongs_to(mode))]
 
     def terminated(*_):
         raise KeyboardInterrupt

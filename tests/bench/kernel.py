@@ -7,14 +7,20 @@ processor's time stamp of them, so the figures do not depend on the machine that
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 
 TITLE = "Instructions per page without a typed node, with the series against without"
-# Linux itself moves by more than this from one stable release to the next.
-TARGET = 1.01
+# What is left when nothing is added to the path: other code around it, and where a round happens to begin.
+TARGET = 1.002
+SIZE_TARGET = 1.005
 SECONDS = 600
+# As few instructions as can be for zeroing pages, which is the same in both and would hide what differs: no string
+# instructions that count once for each byte, and no second zeroing by the allocator.
+CPU = "max,-hypervisor,-erms,-fsrm,-fzrm"
+APPEND = "console=ttyS0 quiet panic=-1 nokaslr tsc=reliable init_on_alloc=0"
 LOOPS = {"page-faults": "anonymous page fault", "allocations": "page allocated and freed in the kernel",
          "system-calls": "system call that allocates nothing"}
 
@@ -38,9 +44,8 @@ def _measure(kernel, initramfs):
     """{loop: instructions per page}"""
     done = subprocess.run(
         ["tests/lab/enter", "qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot", "-machine", "q35",
-         "-accel", "tcg", "-icount", "shift=0,sleep=off", "-cpu", "max,-hypervisor", "-smp", "1", "-m", "1G",
-         "-kernel", kernel / "bzImage", "-initrd", initramfs, "-append", "console=ttyS0 quiet panic=-1 nokaslr tsc=reliable",
-         "-serial", "stdio"], text=True, errors="replace", capture_output=True, check=False, timeout=SECONDS,
+         "-accel", "tcg", "-icount", "shift=0,sleep=off", "-cpu", CPU, "-smp", "1", "-m", "1G", "-kernel",
+         kernel / "bzImage", "-initrd", initramfs, "-append", APPEND, "-serial", "stdio"], text=True, errors="replace", capture_output=True, check=False, timeout=SECONDS,
         stdin=subprocess.DEVNULL)
     lines = [line.split() for line in done.stdout.splitlines() if line.startswith("cost ")]
     if lines[-1:] != [["cost", "end"]]:
@@ -49,12 +54,12 @@ def _measure(kernel, initramfs):
 
 
 def _bloat(patched, unpatched):
-    """Bytes of the kernel's code and data, by "size"."""
-    totals = []
-    for kernel in patched, unpatched:
-        done = subprocess.run(["tests/lab/enter", "size", kernel / "vmlinux"], text=True, capture_output=True, check=True)
-        totals.append(sum(map(int, done.stdout.splitlines()[1].split()[:2])))
-    return totals
+    """Bytes of the kernel's functions and data with and without the series; each function's into build/bench."""
+    script = f"exec /var/cache/cxl-tier/linux/source-*/scripts/bloat-o-meter {unpatched}/vmlinux {patched}/vmlinux"
+    done = subprocess.run(["tests/lab/enter", "sh", "-c", script], text=True, capture_output=True, check=True)
+    pathlib.Path("build/bench/kernel-bloat.txt").write_text(done.stdout)
+    before, after = re.search(r"^Total: Before=(\d+), After=(\d+)", done.stdout, re.M).groups()
+    return int(after), int(before)
 
 
 def run():
@@ -66,8 +71,8 @@ def run():
     figures = [{"figure": LOOPS[loop], "unit": "instructions", "ours": round(ours[loop], 2), "peer": round(peer[loop], 2),
                 "target": TARGET} for loop in LOOPS]
     size = _bloat(patched, unpatched)
-    figures.append({"figure": "code and data of the kernel", "unit": "bytes", "ours": size[0], "peer": size[1],
-                    "target": TARGET})
+    figures.append({"figure": "functions and data of the kernel, by bloat-o-meter", "unit": "bytes", "ours": size[0], "peer": size[1],
+                    "target": SIZE_TARGET})
     for figure in figures:
         figure["peer_name"] = "Linux without the series"
     return figures

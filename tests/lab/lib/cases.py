@@ -8,13 +8,15 @@ Runs the lab cases of each file on emulated hosts that the file's cases share. I
   setup(lab)  runs once, when the hosts are up; may be absent
   case_*(lab) the cases, run in the order in which they are written. One ends by returning, or by raising Failure, an
               AssertionError, or Skip; the others run all the same.
-  KERNEL      "patched": needs the kernel of kernel/series; left out, and said so, where the hosts run Debian's
+  KERNEL      "patched": needs the kernel of kernel/series; left out, and said so, where somebody wants Debian's, and a
+              skip where the other one should be there and is not. "stock": is about Debian's kernel
+  ONLY_LONG   True: make check-long runs it, make check does not
   DEADLINE    seconds that one case may take; 120 unless set. @deadline(N) sets it for one case.
   SAMPLE      how many of the cases run, chosen by TIER_SEED; all of them if LAB_ALL=1, or if one is named
 
 Prints "ok NAME", "not ok NAME: REASON" or "skip NAME: REASON" for each, and "dmesg" as the last: a kernel that
-complained on any of the hosts fails the file. The hosts are taken down whatever happens. Each file has a lab of its own; LAB_INSTANCE=NAME sets that apart from
-another run's. Exit 1 if anything failed.
+complained on any of the hosts fails the file. The hosts are taken down whatever happens. Each file has a lab of its
+own; LAB_INSTANCE=NAME sets that apart from another run's. Exit 1 if anything failed.
 """
 
 import fcntl
@@ -86,9 +88,12 @@ def report(state, name, reason=""):
 
 def attempt(name, function, lab, seconds, failures):
     """True if it failed."""
+    import paths
+
     def expired(*_):
         raise Expired
 
+    seconds = int(paths.patience(seconds))
     previous = signal.signal(signal.SIGALRM, expired)
     signal.alarm(seconds)
     began = time.monotonic()
@@ -126,8 +131,9 @@ def complaints(lab, hosts_directory):
         if path.name.startswith(("console.log", "dmesg.log")):
             logs[f"{path.parent.name}'s {path.name}"] = path.read_bytes()
     for name, text in logs.items():
-        # Whoever runs out of memory, as a test may want, is shown where it was.
-        lines = re.sub(r"(invoked oom-killer.*\n(?:.*\n){,8}?.*)Call Trace", r"\1", text.decode(errors="replace"))
+        # Whoever runs out of memory, or waits for it, as a test may want, is shown where it was.
+        lines = re.sub(r"((?:invoked oom-killer|page allocation stall).*\n(?:.*\n){,8}?.*)Call Trace", r"\1",
+                       text.decode(errors="replace"))
         bad = [line for line in lines.splitlines() if COMPLAINTS.search(line)]
         if bad:
             found.append(f"{name}: {'; '.join(bad[:3])}")
@@ -152,9 +158,14 @@ def run_file(path, only):
     import paths
     import scenario
     module, cases = load(path)
-    if getattr(module, "KERNEL", "") == "patched" and not kernels.choose(os.environ.get("KERNEL") or "stock").has_series:
-        print(f"# left out: {os.path.basename(path)} needs the kernel of kernel/series (make kernel, then KERNEL=patched)",
-              flush=True)
+    if getattr(module, "KERNEL", "") == "stock":
+        os.environ["KERNEL"] = "stock"
+    kernel = kernels.pin()
+    if getattr(module, "KERNEL", "") == "patched" and not kernel.has_series:
+        if not kernel.why:
+            print(f"# left out: {os.path.basename(path)} needs the kernel of kernel/series", flush=True)
+        for name, _ in cases if kernel.why else ():
+            report("skip", name, f"needs the kernel of kernel/series: {kernel.why}")
         return False
     if only:
         cases = [(name, function) for name, function in cases if name == only]

@@ -206,7 +206,7 @@ def _hung(state):
         silent = time.time() - max(os.stat(state["console_log"]).st_mtime, state["started"])
     except FileNotFoundError:
         return False
-    return silent > _SILENT_SECONDS
+    return silent > paths.patience(_SILENT_SECONDS)
 
 
 def _boot_again(state):
@@ -222,7 +222,7 @@ def _boot_again(state):
 
 def wait_up(state):
     """Until the agent answers. A host that does not come up is taken down, and its last words are shown."""
-    seconds = _SYSTEMD_SECONDS if state["init"] == "systemd" else _FAST_SECONDS
+    seconds = paths.patience(_SYSTEMD_SECONDS if state["init"] == "systemd" else _FAST_SECONDS)
     ready = agent.wait_ready(state["index"], seconds, lambda: running(state) and not _hung(state))
     for _ in range(_BOOT_ATTEMPTS - 1):
         if ready:

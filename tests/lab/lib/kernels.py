@@ -49,10 +49,17 @@ def _flavour(path):
 def pin():
     """Choose once for a whole run: kernel/series may change while it lasts."""
     choice = choose()
+    be_patient(choice)
     os.environ["KERNEL"] = "stock" if choice.kind == "stock" else choice.name
     if choice.why:
         os.environ["KERNEL_FALLBACK"] = choice.why
     return choice
+
+
+def be_patient(choice):
+    """A kernel that checks everything needs longer for everything."""
+    if choice.kind == "debug":
+        os.environ.setdefault("LAB_PATIENCE", "6")
 
 
 def choose(name=None):

@@ -52,7 +52,7 @@ class Usage(Exception):
 
 
 def _up(words):
-    options = {"kernel": None if os.environ.get("KERNEL") else "stock", "append": [], "init": "fast", "package": True}
+    options = {"kernel": None, "append": [], "init": "fast", "package": True}
     spec, name, chosen = {}, None, None
 
     def value():
@@ -109,6 +109,7 @@ def _up(words):
     choice = kernels.choose(options["kernel"])
     if choice.why and not os.environ.get("KERNEL"):
         print(f"lab: Debian's kernel: {choice.why}", file=sys.stderr, flush=True)
+    kernels.be_patient(choice)
     options["kernel"] = choice.name
     states = hosts.start(specs, options)
     for state in states:

@@ -25,6 +25,11 @@ class LabError(Exception):
     """What the user did or lacks, in one line."""
 
 
+def patience(seconds):
+    """A deadline for this lab: LAB_PATIENCE says how many times longer everything may take."""
+    return seconds * float(os.environ.get("LAB_PATIENCE", "1"))
+
+
 def outside(path):
     """The path as the machine's user types it."""
     path = str(path)

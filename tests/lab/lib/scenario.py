@@ -7,6 +7,8 @@ import subprocess
 import threading
 import time
 
+import paths
+
 HOST = "/src/tests/lab/host"
 
 
@@ -34,6 +36,7 @@ class Host:
         if len(command) == 1:
             command = ("sh", "-c", command[0])
         words = [HOST, "exec", self.name, "--stdin" if stdin is not None else "--no-stdin", "--", *command]
+        timeout = paths.patience(timeout)
         try:
             done = subprocess.run(words, input=stdin or "", text=True, capture_output=True, timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -89,6 +92,7 @@ exit 1'''
 
     def wait_for(self, condition, what, seconds=30):
         """Wait in the host until a shell condition holds."""
+        seconds = int(paths.patience(seconds))
         script = f'''end=$(( $(date +%s) + {seconds} ))
 until {condition}; do [ "$(date +%s)" -lt "$end" ] || exit 1; read -t 0.05 <> <(:) || :; done'''
         if self.run("bash", "-c", script, check=False, timeout=seconds + 60).code != 0:
@@ -143,7 +147,9 @@ class Stream:
 
     def next_line(self, seconds):
         """The next line of stdout; None at the end; a Failure at the deadline."""
-        deadline = time.monotonic() + seconds
+        return self._line_until(time.monotonic() + paths.patience(seconds), seconds)
+
+    def _line_until(self, deadline, seconds):
         with self._new:
             while self._at >= len(self.lines):
                 if not self._threads[0].is_alive():
@@ -157,9 +163,9 @@ class Stream:
 
     def wait_line(self, wanted, seconds):
         """Read until a line contains the text; returns that line."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + paths.patience(seconds)
         while True:
-            line = self.next_line(max(0.01, deadline - time.monotonic()))
+            line = self._line_until(deadline, seconds)
             if line is None:
                 raise Failure(f"ended without \"{wanted}\": {self.text()[-1000:]}")
             if wanted in line:
@@ -167,7 +173,7 @@ class Stream:
 
     def wait(self, seconds):
         try:
-            code = self.process.wait(seconds)
+            code = self.process.wait(paths.patience(seconds))
         except subprocess.TimeoutExpired:
             raise Failure(f"still running after {seconds} s: {self.text()[-1000:]}") from None
         for thread in self._threads:
@@ -225,6 +231,7 @@ sys.exit(0 if not wanted else 1)
 
     def ask(self, command, answer, seconds=60):
         """Send a serial command; returns the fields of the line that starts with @answer."""
+        seconds = paths.patience(seconds)
         result = self.host.run("python3", "-I", "-S", "-c", self.TALK, f"{self.directory}/console", command, answer,
                                str(seconds), check=False, timeout=seconds + 30)
         if result.code != 0:
