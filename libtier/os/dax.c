@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "dax.h"
@@ -248,4 +250,18 @@ int dax_await_node(const char *name, char path[static 64], struct tier_problem *
 		poll(NULL, 0, poll_timeout(now_usec() + POLL_USEC));
 	}
 	return 0;
+}
+
+int dax_check_open(int fd)
+{
+	struct stat status;
+	char path[64];
+
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	if (!S_ISCHR(status.st_mode))
+		return 0;
+	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/driver", major(status.st_rdev),
+		 minor(status.st_rdev));
+	return access(path, F_OK) == 0 ? 0 : -ENODEV;
 }

@@ -55,4 +55,12 @@ int dax_resize(const struct sysfs *sysfs, const char *name, uint64_t bytes,
 /* Waits until udev has made /dev/NAME; @path is filled in. */
 int dax_await_node(const char *name, char path[static 64], struct tier_problem *problem);
 
+/*
+ * To be asked between opening and mapping a dax device: 0, or -ENODEV if its driver is going away.
+ * Linux (7.2.12, dax_open()) gives out a file without a device while the driver is being unbound,
+ * and dereferences NULL when that is mapped. The driver's link in sysfs goes first of all, so if it
+ * is there after the opening, the file has its device. A plain file needs none.
+ */
+int dax_check_open(int fd);
+
 #endif

@@ -154,6 +154,9 @@ static int map_piece(struct piece *piece, bool writable, struct tier_problem *pr
 	fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
 	if (fd < 0)
 		return tier_problem_set(problem, -errno, path, NULL, "cannot open");
+	r = dax_check_open(fd);
+	if (r != 0)
+		return tier_problem_set(problem, r, path, NULL, "cannot map");
 	piece->map = mmap(NULL, piece->bytes, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED,
 			  fd, 0);
 	if (piece->map == MAP_FAILED) {

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "dax.h"
 #include "fd.h"
 #include "portal-map.h"
 #include "sysfs.h"
@@ -43,7 +44,7 @@ static int dax_sizes(const struct stat *status, struct portal_device *device)
 	    sysfs_read_u64(&sysfs, &region_bytes, "%s/../../size", device_path) == 0 &&
 	    start == region_start && region_bytes > device->bytes)
 		device->capacity_bytes = region_bytes;
-	return 0;
+	return dax_check_open(device->fd);
 }
 
 int portal_device_open(const char *path, int flags, struct portal_device *ret,
@@ -73,8 +74,9 @@ int portal_device_open(const char *path, int flags, struct portal_device *ret,
 			return tier_problem_set(problem, TIER_E_NOT_PORTAL, path, next_portal,
 						"not a dax device, nor a plain file");
 		if (r != 0)
-			return tier_problem_set(problem, r, path, NULL,
-						"cannot read the device's size from sysfs");
+			return tier_problem_set(
+				problem, r, path, NULL,
+				"the device is going away, or sysfs has no size of it");
 	} else if (S_ISREG(status.st_mode)) {
 		device.bytes = device.capacity_bytes = (uint64_t)status.st_size;
 		device.align_bytes = (uint64_t)sysconf(_SC_PAGESIZE);

@@ -1,89 +1,72 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A node for every region, typed memory, and nothing that strays onto it: the kernel series, with cxl-tierd on it.
+"""A node for every region, and types of memory: the kernel series, with cxl-tierd on it.
 
-A has a shared device and a private one behind one switch, in one window.
+A has a shared device and a private one behind one switch, in one window. typed-*.py have what else is about typed
+memory: what strays and who reaches it, on a host without a switch; firmware and the kernel command line.
 """
 
 import os
 import re
-import subprocess
 
+import nodes
 from cases import deadline
 from flying import refused
+from nodes import CLOSED, NOBODY, OPENED, configure, hog, meminfo, node_of, region_of, used_mib
 
-TOPOLOGY = "switched"
 KERNEL = "patched"
-SETUP_DEADLINE = 400
 DEADLINE = 240
-CONFIG = "/etc/cxl-tier/cxl-tierd.conf.d/typed.conf"
-# Of the shared device a section says that it is one; nobody has formatted a portal on it.
-OPENED = "[Region far]\nMatchSerial=1\nType=switched\nOnline=movable\n[Region own]\nMatchSerial=2\nOnline=movable\n"
-CLOSED = OPENED.replace("Online=movable", "Online=no")
-NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-CYCLES = 20
-IN_USE = "AnonPages", "FilePages", "Slab", "PageTables", "KernelStack"
-SOURCE, PROGRAM = "/src/tests/lab/hog.c", "/src/build/lab/hog"
-
-
-def region_of(host, serial):
-    for region in host.tierctl("list", "regions", "--json").json():
-        if serial in [device["serial"] for device in region["memdevs"]]:
-            return region
-    raise AssertionError(f"no region of {serial}")
-
-
-def node_of(host, serial):
-    return region_of(host, serial)["target_node"]
-
-
-def used_mib(host, node):
-    """What is in use on the node, in MiB; None if it has no memory, or has gone with its blocks.
-
-    MemUsed would count what per-CPU lists keep for a while after somebody has freed it.
-    """
-    text = host.run("cat", f"/sys/devices/system/node/node{node}/meminfo", check=False).out
-    if not text:
-        return None
-    sizes = {name: int(size) for name, size in re.findall(r"(\w+): +(\d+) kB", text)}
-    return sum(sizes[name] for name in IN_USE) / 1024 if sizes["MemTotal"] else None
-
-
-def configure(host, text):
-    host.write(CONFIG, text)
-    host.run("kill -HUP $(cat /run/cxl-tierd.pid)")
-    host.rescan()
+# 200 in a long run. By the daemon's rules every one of them, so that it does not fall behind.
+CYCLES = 200 if os.environ.get("LAB_ALL") == "1" else 20
+# What a region that leaks costs at least: 512 MiB have 8 MiB of struct pages.
+LEAK_KIB = 8 << 10
 
 
 def setup(lab):
-    if not os.path.exists(PROGRAM) or os.stat(PROGRAM).st_mtime < os.stat(SOURCE).st_mtime:
-        subprocess.run(["gcc", "-O2", "-Wall", "-o", PROGRAM + ".new", SOURCE], check=True)
-        os.rename(PROGRAM + ".new", PROGRAM)
+    print(f"# {lab.up('A', topology='switched')}", flush=True)
     a = lab["A"]
-    a.push(PROGRAM, "/usr/local/bin/hog")
-    a.write(CONFIG, CLOSED)
+    nodes.prepare(a)
+    a.write(nodes.CONFIG, CLOSED)
     for serial in 1, 2:
         a.create_region(serial)
 
 
 def case_two_regions_in_one_window(lab):
-    """Each has a node of its own, online and without memory, which everybody can read."""
+    """Each has a node of its own, without memory, which everybody can read."""
     a = lab["A"]
     regions = [region_of(a, serial) for serial in (1, 2)]
     assert regions[0]["window"] == regions[1]["window"], regions
-    nodes = [region["target_node"] for region in regions]
-    assert len(set(nodes)) == 2 and 0 not in nodes and not any(region["shares_node"] for region in regions), regions
+    numbers = [region["target_node"] for region in regions]
+    assert len(set(numbers)) == 2 and 0 not in numbers and not any(region["shares_node"] for region in regions), regions
     for region in regions:
-        node = region["target_node"]
         told = a.run(*NOBODY, "cat", f"/sys/bus/cxl/devices/{region['name']}/target_node").out.strip()
-        assert told == str(node), f"{told} {node}"
-        assert used_mib(a, node) is None
-        [listed] = [n for n in a.tierctl("list", "nodes", "--json").json() if n["id"] == node]
-        assert listed["online"] and not listed["has_cpu"] and not listed["has_memory"], listed
+        assert told == str(region["target_node"]), f"{told} {region}"
+        assert used_mib(a, region["target_node"]) is None
+
+
+def case_its_node_is_online_and_memoryless(lab):
+    """From the time when the region has it, before anything is on it, and while no driver has it."""
+    a = lab["A"]
+    for serial in 1, 2:
+        region, node = region_of(a, serial)["name"], node_of(a, serial)
+        a.run("bash", "-c", f"""
+cd /sys/bus/dax/drivers
+for dax in /sys/bus/cxl/devices/{region}/dax_region*/dax[0-9]*; do
+    ! [ -e $dax/driver ] || echo ${{dax##*/}} >$dax/driver/unbind
+done""")
+        online = a.run("cat", "/sys/devices/system/node/online").out.strip()
+        listed = [n for n in a.tierctl("list", "nodes", "--json").json() if n["id"] == node and n["online"]]
+        assert listed, f"node {node} of {region} is not online: {online}"
+        assert not listed[0]["has_cpu"] and not listed[0]["has_memory"], listed
+        assert a.run(*NOBODY, "cat", f"/sys/devices/system/node/node{node}/memory_type").out.strip() == "Local"
+        assert meminfo(a, node).get("MemTotal") == 0, meminfo(a, node)
 
 
 def case_types(lab):
-    """From the configuration to the kernel: the shared one is Switched, the private one behind the same switch Local."""
+    """From the configuration to the kernel: the shared one Switched, the private one behind the same switch Local."""
     a = lab["A"]
+    assert all(memdev["behind_switch"] for memdev in a.tierctl("list", "memdevs", "--json").json()), "no switch"
+    # A portal's type need not be said: it is behind a switch.
+    a.write(nodes.CONFIG, "[Portal far]\nMatchSerial=1\nHost=A\n")
     a.start_daemon()
     a.rescan()
     for serial, kind in (1, "Switched"), (2, "Local"):
@@ -93,15 +76,22 @@ def case_types(lab):
         assert told == kind, told
     assert re.search(r"^region\d+ +ram +1G +Switched ", a.tierctl("list").out, re.MULTILINE)
     assert "ok    typed nodes" in a.tierctl("doctor", check=False).out
+    configure(a, CLOSED)
+    assert region_of(a, 1)["type"] == "Switched"
 
 
 def case_bad_types(lab):
     a = lab["A"]
-    region = region_of(a, 1)["name"]
-    for text in "Far", "", "Switched!", "Local Shared":
-        done = a.run(f"printf %s '{text}' >/sys/bus/cxl/devices/{region}/memory_type", check=False)
-        assert done.code != 0 or not text, text
+    region = region_of(a, 1)
+    for path in f"/sys/bus/cxl/devices/{region['name']}/memory_type", "/sys/devices/system/node/node0/memory_type":
+        for text in "Far", "Switched!", "Local Shared", "shared", "\\n":
+            done = a.run("bash", "-c", f"printf '{text}' >{path}", check=False)
+            assert done.code != 0 and "Invalid argument" in done.err, f"{path}: {text}: {done.err}"
+    # A node with CPUs is this host's, whatever somebody writes.
+    done = a.run("bash", "-c", "echo Switched >/sys/devices/system/node/node0/memory_type", check=False)
+    assert done.code != 0 and "busy" in done.err, done.err
     assert region_of(a, 1)["type"] == "Switched"
+    assert a.run("cat", "/sys/devices/system/node/node0/memory_type").out.strip() == "Local"
 
 
 def case_nobody_else_onlines_it(lab):
@@ -121,7 +111,8 @@ def case_nobody_else_onlines_it(lab):
     for how in "online", "online_movable", "online_kernel":
         done = a.run("bash", "-c", f"echo {how} >{block}/state", check=False)
         assert done.code != 0 and "not permitted" in done.err, f"{how}: exit {done.code}: {done.err}"
-    refused(a.tierctl("online", region["name"], "--zone", "kernel", check=False), region["name"], "Switched memory has none")
+    refused(a.tierctl("online", region["name"], "--zone", "kernel", check=False), region["name"],
+            "Switched memory has none")
     assert used_mib(a, region["target_node"]) is None
 
 
@@ -137,95 +128,129 @@ def case_online_and_listed(lab):
     switched = [int(dict(zip(heads, counts.split()))["Switched"]) for counts in (
         re.search(rf"^Node {number}, zone +Movable +(\d.*)$", info, re.MULTILINE)[1] for number in (node, own))]
     assert switched == [512, 0], info
-    region = region_of(a, 1)["name"]
-    done = a.run("bash", "-c", f"echo Local >/sys/bus/cxl/devices/{region}/memory_type", check=False)
-    assert done.code != 0 and "busy" in done.err, done.err
+
+
+def case_no_other_type_while_online(lab):
+    """Neither by the region nor by the node, while one block is online; and the other type's rows are not there."""
+    a = lab["A"]
+    region, node = region_of(a, 1)["name"], node_of(a, 1)
+    blocks = a.run(f"ls -d /sys/devices/system/node/node{node}/memory[0-9]*").out.split()
+    a.run("sh", "-c", 'for b; do echo offline >$b/state; done', "sh", *blocks[1:])
+    assert meminfo(a, node)["MemTotal"] == 128 << 10, meminfo(a, node)
+    for path in f"/sys/bus/cxl/devices/{region}/memory_type", f"/sys/devices/system/node/node{node}/memory_type":
+        for kind in "Local", "Shared":
+            done = a.run("bash", "-c", f"echo {kind} >{path}", check=False)
+            assert done.code != 0 and "busy" in done.err, f"{path}: {kind}: {done.err}"
     assert region_of(a, 1)["type"] == "Switched"
+    # What has been allowed before need not be allowed once more.
+    a.run("sh", "-c", 'for b; do echo online >$b/state; done', "sh", *blocks[1:])
+    assert meminfo(a, node)["MemTotal"] == 1 << 20, meminfo(a, node)
 
 
-def _hog(host, mib, kind, processes=1):
-    """True if the OOM killer ended it."""
-    before = host.run("awk '/^oom_kill /{print $2}' /proc/vmstat").out
-    host.run(f"echo 1000 >/proc/self/oom_score_adj; exec hog {mib} {kind} {processes}", check=False, timeout=200)
-    host.run("pkill -x hog; rm -f /var/tmp/hog-*; true")
-    return host.run("awk '/^oom_kill /{print $2}' /proc/vmstat").out != before
-
-
-@deadline(400)
-def case_hogs_do_not_reach_it(lab):
-    """More than there is of everything else; the private node fills, the typed one has not a page."""
+def case_offline_in_use(lab):
+    """What a task has there stays intact, on other nodes; type and permission survive, and the task can come back."""
     a = lab["A"]
-    node, own = node_of(a, 1), node_of(a, 2)
-    for mib, kind, processes in (4096, "anonymous", 1), (1200, "anonymous", 4), (4096, "shmem", 1):
-        hit = _numa_hit(a, own)
-        assert _hog(a, mib, kind, processes), f"{kind}: nothing was killed"
-        assert used_mib(a, node) < 1, f"{kind}: {used_mib(a, node)} MiB on the typed node"
-        assert _numa_hit(a, node) == 0, f"{kind}: pages were on the typed node"
-        assert _numa_hit(a, own) > hit, f"{kind}: none went to the private node either"
-
-
-def _numa_hit(host, node):
-    """Pages that were ever allocated on the node."""
-    text = host.run("cat", f"/sys/devices/system/node/node{node}/numastat").out
-    return sum(int(count) for count in re.findall(r"^numa_(?:hit|miss) (\d+)", text, re.MULTILINE))
-
-
-def case_who_names_it_reaches_it(lab):
-    a = lab["A"]
-    node = node_of(a, 1)
-    stream = a.start("numactl", f"--membind={node}", "hog", "100", "anonymous", "1")
-    stream.wait_line("touched", 60)
-    assert used_mib(a, node) > 100
-    stream.kill()
-    a.run("pkill -x hog; true")
-    # Bound to it, and more than it has: killed inside its policy.
-    done = a.run(f"echo 1000 >/proc/self/oom_score_adj; exec numactl --membind={node} hog 1100 anonymous 1", check=False)
-    assert done.code != 0 and "touched" not in done.out, done
-    stream = a.start("hog", "64", "anonymous", "1")
-    stream.wait_line("touched", 60)
-    assert used_mib(a, node) < 1, used_mib(a, node)
-    pid = a.run("pgrep -x hog").out.split()[0]
-    a.tierctl("move", "--pid", pid, "--to", str(node))
-    assert used_mib(a, node) > 60
-    a.run("migratepages", pid, str(node), "0")
-    assert used_mib(a, node) < 1
-    stream.kill()
-    a.run("pkill -x hog; true")
-
-
-def case_huge_pages_do_not(lab):
-    a = lab["A"]
-    node = node_of(a, 1)
-    a.run("echo 2000 >/proc/sys/vm/nr_hugepages")
-    mine = int(a.run("cat", f"/sys/devices/system/node/node{node}/hugepages/hugepages-2048kB/nr_hugepages").out)
-    own = int(a.run("cat", f"/sys/devices/system/node/node{node_of(a, 2)}/hugepages/hugepages-2048kB/nr_hugepages").out)
-    a.run("echo 0 >/proc/sys/vm/nr_hugepages")
-    assert mine == 0, f"{mine} huge pages of the default pool"
-    assert own > 0, "the private node got none either: the test is blind"
-
-
-@deadline(600)
-def case_cycles(lab):
-    """Create, type, online, use, offline, destroy: nodes and memory come back."""
-    a = lab["A"]
-    vacant = "cat /sys/bus/cxl/region_nodes_vacant /sys/bus/cxl/region_nodes_stranded"
+    region, node = region_of(a, 1)["name"], node_of(a, 1)
+    with hog(a, 100, "small", wrap=("numactl", f"--membind={node}")) as here:
+        for _ in range(2):
+            assert used_mib(a, node) >= 100, used_mib(a, node)
+            a.tierctl("offline", region)
+            assert used_mib(a, node) is None, "still online"
+            assert region_of(a, 1)["type"] == "Switched"
+            pages = a.run(f"grep -o 'N[0-9]*=[0-9]*' /proc/{here.pid}/numa_maps").out
+            assert f"N{node}=" not in pages and sum(map(int, re.findall("=(.*)", pages))) > 100 << 8, pages
+            a.tierctl("online", region, "--zone", "movable")
+            assert region_of(a, 1)["type"] == "Switched" and f"Node {node:4}, zone  Movable, type     Switched" in \
+                a.run("cat", "/proc/pagetypeinfo").out
+            a.run("migratepages", str(here.pid), "all", str(node))
+    # Another type when nothing is online.
     configure(a, CLOSED)
-    for serial in 1, 2:
+    a.tierctl("offline", region)
+    path = f"/sys/bus/cxl/devices/{region}/memory_type"
+    a.run(f"echo Shared >{path}")
+    assert a.run("cat", f"/sys/devices/system/node/node{node}/memory_type").out.strip() == "Shared"
+    a.run(f"echo Switched >{path}")
+
+
+def case_type_before_commit(lab):
+    """Written to a region that has no node yet, and given to its node."""
+    a = lab["A"]
+    for serial in 2, 1:
         a.tierctl("offline", region_of(a, serial)["name"], "--to-devdax")
-    # Decoders of one window are taken down in the order in which they were not set up.
-    a.run("cxl", "destroy-region", "-f", region_of(a, 2)["name"])
-    before = a.run(vacant).out
-    for _ in range(CYCLES):
-        region = region_of(a, 1)
-        assert region["type"] == "Switched", region
-        a.tierctl("online", region["name"], "--zone", "movable")
-        stream = a.start("numactl", f"--membind={region['target_node']}", "hog", "64", "anonymous", "1")
-        stream.wait_line("touched", 60)
-        # While it is in use.
-        a.tierctl("offline", region["name"], "--to-devdax")
-        stream.kill()
-        a.run("pkill -x hog; true")
-        a.run("cxl", "destroy-region", "-f", region["name"])
-        a.create_region(1)
-        a.rescan()
-    assert a.run(vacant).out == before, f"{before} then {a.run(vacant).out}"
+        # Decoders of one window are taken down in the order in which they were not set up.
+        a.run("cxl", "destroy-region", "-f", region_of(a, serial)["name"])
+    told = a.run(r'''
+set -e
+cd /sys/bus/cxl/devices
+region=$(cat decoder0.0/create_ram_region)
+echo $region >decoder0.0/create_ram_region
+cat $region/target_node $region/memory_type
+echo Shared >$region/memory_type
+cat $region/target_node $region/memory_type
+echo $region >decoder0.0/delete_region''').out.split()
+    assert told == ["-1", "Local", "-1", "Shared"], told
+
+
+_CYCLES = r'''
+set -e
+serial=$1 cycles=$2 busy=$3 early=$4
+node0=/sys/devices/system/node/node0
+ids() { tr '\n' ' ' </sys/bus/cxl/region_nodes_vacant; tr '\n' ' ' </sys/bus/cxl/region_nodes_stranded; }
+# What can be used again is not lost, nor is what belongs to processes.
+free() {
+    kill -STOP $busy
+    echo 3 >/proc/sys/vm/drop_caches
+    echo 1 >/proc/sys/vm/compact_memory
+    cat /proc/sys/vm/stat_refresh
+    awk '/MemFree:|KReclaimable:|FilePages:|AnonPages:/ {sum += $4} END {print sum}' $node0/meminfo
+    kill -CONT $busy
+}
+memdev=$(cxl list -M -s $serial | sed -n 's/.*"memdev":"\([^"]*\)".*/\1/p')
+for i in $(seq 0 $cycles); do
+    echo "cycle $i free $([ $i -ge $early ] && [ $i -lt $((cycles - 2)) ] || free) ids $(ids)"
+    [ $i -lt $cycles ] || break
+    region=$(cxl create-region -m -t ram -d decoder0.0 $memdev 2>/dev/null | sed -n 's/.*"region":"\([^"]*\)".*/\1/p')
+    node=$(cat /sys/bus/cxl/devices/$region/target_node)
+    [ $((i % 2)) = 0 ] && kind=Switched || kind=Shared
+    echo $kind >/sys/bus/cxl/devices/$region/memory_type
+    tierctl online $region --zone movable >/dev/null
+    [ "$(cat /sys/devices/system/node/node$node/memory_type)" = $kind ]
+    mkfifo /tmp/touched
+    numactl --membind=$node hog 64 anonymous 1 >/tmp/touched &
+    read word </tmp/touched
+    [ "$word" = touched ]
+    used=$(awk '/AnonPages:/ {print $4}' /sys/devices/system/node/node$node/meminfo)
+    [ "$used" -ge 65536 ]
+    # While it is in use.
+    tierctl offline $region --to-devdax >/dev/null
+    kill -KILL $!
+    wait $! || :
+    rm /tmp/touched
+    cxl destroy-region -f $region >/dev/null 2>&1
+done'''
+
+
+@deadline(3600)
+def case_cycles(lab):
+    """Create, type, online, use, offline, destroy, while others use ordinary memory: ids and memory come back."""
+    a = lab["A"]
+    if not a.daemon:
+        # This case alone: the others leave no region.
+        a.start_daemon()
+        for serial in 2, 1:
+            a.tierctl("offline", region_of(a, serial)["name"], "--to-devdax")
+            a.run("cxl", "destroy-region", "-f", region_of(a, serial)["name"])
+    configure(a, "[Region far]\nMatchSerial=1\nOnline=no\n[Region own]\nMatchSerial=2\nOnline=no\n")
+    # What is set up once is, in the first ones.
+    settled = CYCLES // 4
+    with hog(a, 200, "churn") as busy:
+        done = a.run("bash", "-c", _CYCLES, "cycles", "2", str(CYCLES), str(busy.pid), str(settled + 3), timeout=3500)
+    seen = [re.fullmatch(r"cycle (\d+) free (\d*) ids (.*)", line) for line in done.out.splitlines()]
+    assert len(seen) == CYCLES + 1, done.out + done.err
+    assert len({line[3] for line in seen}) == 1, f"ids changed: {sorted({line[3] for line in seen})}"
+    free = [int(line[2]) for line in seen if line[2]]
+    print(f"# free on node 0, in MiB: {' '.join(str(size >> 10) for size in free)}", flush=True)
+    # From one to the next the sum goes up and down by 40 MiB.
+    lost = max(free[settled:settled + 3]) - max(free[-3:])
+    allowed = min(LEAK_KIB * (CYCLES - settled) // 2, 100 << 10)
+    assert lost < allowed, f"{lost >> 10} MiB lost in {CYCLES - settled} cycles: {free}"

@@ -21,8 +21,9 @@ _DEFAULTS = {
     "slots": 4,             # memory hotplug; never 0, since the SRAT depends on it
     "maxmem": "16G",
     "watchdog": False,      # an Intel 6300ESB; when it expires the host ends, as with a reset and --no-reboot
+    "srat": None,           # instead of QEMU's own: "none", or a file as firmware.srat() makes it
 }
-_CXL_KEYS = {"serial", "size", "file", "window", "bridge", "switch"}
+_CXL_KEYS = {"serial", "size", "file", "window", "bridge", "switch", "cdat"}
 _WINDOW_KEYS = {"size", "targets", "granularity"}
 _MIB = 1 << 20
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,7}$")
@@ -60,6 +61,12 @@ def _number(value, what):
         raise paths.LabError(f"{what} {value}: expected a number") from None
 
 
+def _plain_name(what, name):
+    if not _FILE.match(name):
+        raise paths.LabError(f"{what} {name}: a plain name, without directories")
+    return name
+
+
 def load(name):
     """The hosts of a topology file, by name; a name without a slash is one of those shipped."""
     path = paths.LAB / "topologies" / f"{name}.json" if "/" not in name else name
@@ -83,6 +90,11 @@ def normalise(spec):
     host["cpus"] = _number(host["cpus"], "cpus")
     host["slots"] = max(1, _number(host["slots"], "slots"))
     host["watchdog"] = bool(host["watchdog"])
+    if host["srat"] is not None:
+        host["srat"] = _plain_name("srat", host["srat"])
+        given = [key for key in ("nodes", "distances", "hmat", "generic_ports") if host[key]]
+        if given:
+            raise paths.LabError(f"srat: QEMU makes tables of its own for {given[0]}")
 
     devices = []
     for position, given in enumerate(host["cxl"]):
@@ -93,13 +105,11 @@ def normalise(spec):
         size = size_bytes(given["size"])
         if size % (256 * _MIB):
             raise paths.LabError(f"cxl device: size {given['size']} is not a multiple of 256M, as CXL requires")
-        file = given.get("file")
-        if file is not None and not _FILE.match(file):
-            raise paths.LabError(f"cxl device: file {file}: a plain name, without directories")
+        file, cdat = (given.get(key) and _plain_name(f"cxl device: {key}", given[key]) for key in ("file", "cdat"))
         window = _number(given.get("window", 0), "window")
         devices.append({"serial": _number(given["serial"], "serial"), "size": size, "file": file, "window": window,
                         "bridge": _number(given.get("bridge", window), "bridge"), "switch": given.get("switch"),
-                        "position": position})
+                        "cdat": cdat, "position": position})
     host["cxl"] = devices
     if len({d["serial"] for d in devices}) < len(devices):
         raise paths.LabError("cxl devices: a serial number is used twice in one host")
@@ -134,6 +144,10 @@ def node_count(host):
 def _numa(host):
     args = []
     total = size_bytes(host["dram"])
+    if host.get("srat"):
+        # QEMU makes an SRAT for any -numa, and for memory hotplug as well.
+        table = [] if host["srat"] == "none" else ["-acpitable", f"file={paths.DEVICES / host['srat']}"]
+        return ["-m", f"size={total // _MIB}M"] + table
     args += ["-object", f"memory-backend-ram,id=dram0,size={total}", "-numa", _node(host, 0, "memdev=dram0")]
     for number, node in enumerate(host["nodes"], 1):
         size = size_bytes(node["dram"])
@@ -193,7 +207,8 @@ def _cxl(host):
         else:
             backend = "memory-backend-ram"
         args += ["-object", f"{backend},id={name}-mem,share=on,size={device['size']}",
-                 "-device", f"cxl-type3,id={name},bus={above},volatile-memdev={name}-mem,sn={device['serial']}"]
+                 "-device", f"cxl-type3,id={name},bus={above},volatile-memdev={name}-mem,sn={device['serial']}"
+                 + (f",cdat={paths.DEVICES / device['cdat']}" if device.get("cdat") else "")]
     # One option for all of them: QEMU takes the list only as a whole.
     words = []
     for number, window in enumerate(host["windows"]):
