@@ -7,6 +7,7 @@
 #include "tier-error.h"
 #include "tier-topology.h"
 #include "tier-online.h"
+#include "tier-zoning.h"
 #include "tier-mover.h"
 #include "tier-config.h"
 #include "tier-portal.h"
