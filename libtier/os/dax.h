@@ -59,7 +59,8 @@ int dax_await_node(const char *name, char path[static 64], struct tier_problem *
  * To be asked between opening and mapping a dax device: 0, or -ENODEV if its driver is going away.
  * Linux (7.2.12, dax_open()) gives out a file without a device while the driver is being unbound,
  * and dereferences NULL when that is mapped. The driver's link in sysfs goes first of all, so if it
- * is there after the opening, the file has its device. A plain file needs none.
+ * is there after the opening, the file has its device, unless it was bound again in between. A plain
+ * file needs none.
  */
 int dax_check_open(int fd);
 
