@@ -76,6 +76,18 @@ def prove_suites(top):
              "flight.state_bytes", "flight.ram_bytes_over_network", "guest.pages_checked", "guest.bad_pages",
              "guest.longest_pause_usec"]
     wrong += [f"the demo's report is not checked for {key}" for key in issue if key not in suites.REPORT]
+    files = {"any.py": "", "other.py": "", "typed.py": 'KERNEL = "patched"\n', "rule.py": 'KERNEL = "stock"\nONLY_LONG = True\n'}
+    two, chosen = ["patched", "stock"], {}
+    with habit.sample(files) as at:
+        for key, labels, mode, seed in (("even", two, "normal", 4), ("odd", two, "normal", 5), ("long", two, "long", 4),
+                                        ("stock", ["stock"], "long", 4), ("own", ["own"], "long", 4)):
+            pairs = suites.on_which([f"{at}/{name}" for name in files], labels, mode, seed)
+            chosen[key] = {(os.path.basename(path)[0], label[0]) for path, label in pairs}
+    both = {(file, label) for file in "ao" for label in "ps"}
+    if (chosen["even"] & chosen["odd"] != {("t", "p")} or chosen["even"] | chosen["odd"] != both | {("t", "p")}
+            or chosen["long"] != both | {("t", "p"), ("r", "s")} or chosen["stock"] != {(file, "s") for file in "aotr"}
+            or chosen["own"] != {(file, "o") for file in "aot"}):
+        wrong.append(f"which file runs on which kernel: {chosen}")
     slow = suites.Suite("slow", -1, lambda context: [])
     with tempfile.TemporaryFile("w+") as out:
         kept, sys.stdout = sys.stdout, out
@@ -138,11 +150,15 @@ def prove_cases(top):
     sys.path.insert(0, f"{top}/tests/lab/lib")
     import cases
     with habit.sample({"A/console.log": "[1] a\n[2] WARNING: CPU: 0\n", "B/console.log.old": "Call Trace:\n",
-                       "C/dmesg.log": "quiet\n", "C/qemu.log": "BUG: not a kernel's\n"}) as top_directory:
+                       "C/dmesg.log": "quiet\n", "C/qemu.log": "BUG: not a kernel's\n",
+                       "D/dmesg.log": "hog invoked oom-killer: order=0\nCPU: 0\nCall Trace:\n"}) as top_directory:
         lab = type("Lab", (), {"names": lambda self: []})()
         found = cases.complaints(lab, habit.pathlib.Path(top_directory))
         if len(found) != 2:
             wrong.append(f"kernels' complaints: {found}")
+    with habit.sample({"D/dmesg.log": "hog invoked oom-killer: order=0\nCPU: 0\nCall Trace:\na\nCall Trace:\n"}) as top_directory:
+        if len(cases.complaints(lab, habit.pathlib.Path(top_directory))) != 1:
+            wrong.append("a complaint after somebody ran out of memory is not seen")
     return habit.say("cases report what happened", wrong)
 
 
