@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# kernel/check.sh [--quick | --from NNNN]: each patch of the series in its turn applies without fuzz, passes checkpatch
+# kernel/check.sh [--quick | --from NNNN | --variants]: each patch of the series in its turn applies without fuzz, passes checkpatch
 # --strict, and builds with W=1 without a new warning in the files that it touches. A line for each; ends with the first
-# that fails. --quick: nothing is built. --from: those before it are applied and nothing else.
+# that fails. --quick: nothing is built. --from: those before it are applied and nothing else. --variants: instead, the
+# whole series with one part after the other left out of the configuration: the directories that it touches.
 set -euo pipefail
 kernel=$(cd "$(dirname "$(readlink -f "$0")")" && pwd -P)
 . "$kernel/lib.sh"
@@ -63,15 +64,61 @@ check() {
 	say "$name: checkpatch, W=1: ok${absent[*]:+; not compiled by this configuration: ${absent[*]}}"
 }
 
+# Each with what goes as well.
+variants=(
+	'# CONFIG_NODE_MEMORY_TYPES is not set'
+	'CONFIG_CXL_REGION_NODES=0'
+	'# CONFIG_CXL_REGION is not set'
+	'# CONFIG_MEMORY_HOTREMOVE is not set'
+	'# CONFIG_MEMORY_HOTPLUG is not set'
+	'# CONFIG_NUMA is not set'
+)
+
+# The directories of the series' files that kbuild can be told to compile.
+directories() {
+	local patch file directory
+	for patch in $(patches); do
+		files_of "$patch"
+	done | grep '\.c$' | grep -v '^tools/' | while IFS= read -r file; do
+		directory=${file%/*}
+		# Tests are compiled with the directory that they are about.
+		echo "${directory%/tests}/"
+	done | sort -u
+}
+
+check_variants() {
+	local patch option name list
+	for patch in $(patches); do
+		put "$patch"
+	done
+	mapfile -t list < <(directories)
+	for option in "${variants[@]}"; do
+		name=$(sed -E 's/^# CONFIG_(.*) is not set/\1=n/; s/^CONFIG_//' <<<"$option")
+		echo "$option" >$objects/variant.config
+		configure "$kernel/config/lab.config" "$kernel/config/series.config" "$kernel/config/kunit.config" $objects/variant.config
+		# Whatever depends on it goes with it; the option itself must be as it was asked for.
+		[[ "$lost" != *variant.config* ]] || die "$name: cannot be had: $(grep variant.config <<<"$lost" | head -n 1)"
+		kmake W=1 -j"${JOBS:-$(nproc)}" "${list[@]}" >"$log" 2>&1 ||
+			die "$name: does not build: $(grep -m1 -E 'error:|\*\*\*' "$log" || tail -n 1 "$log") (see $log)"
+		grep -Ff <(for patch in $(patches); do files_of "$patch"; done | sort -u | sed 's/$/:/') <(warnings "$log") >$objects/now || :
+		[ ! -s $objects/now ] || die "$name: a warning: $(head -n 1 $objects/now) (see $log)"
+		say "$name: W=1: ok"
+	done
+}
+
 put() {
 	apply $tree "$1" || die "$failed_patch does not apply to $source_name without fuzz: $failed_reason; rebase kernel/series"
 }
 
 inside() {
-	local patch from=$1 quick=$2
+	local patch from=$1 quick=$2 only_variants=$3
 	source_name=$KERNEL_SOURCE_NAME
 	open_tree
 	objects_in "$store/objects-check.tmp"
+	if [ -n "$only_variants" ]; then
+		check_variants
+		return
+	fi
 	for patch in $(patches); do
 		[[ ${patch##*/} < $from ]] || break
 		put "$patch"
@@ -90,13 +137,15 @@ if [ "${1-}" = --inside ]; then
 	exit
 fi
 
-from='' quick=''
+from='' quick='' only_variants=''
 if [ "${1-}" = --from ] && [[ ${2-} =~ ^[0-9]{4}$ ]]; then
 	from=$2
 elif [ $# = 1 ] && [ "$1" = --quick ]; then
 	quick=1
+elif [ $# = 1 ] && [ "$1" = --variants ]; then
+	only_variants=1
 elif [ $# -gt 0 ]; then
-	die "usage: kernel/check.sh [--quick | --from NNNN]"
+	die "usage: kernel/check.sh [--quick | --from NNNN | --variants]"
 fi
 [ -n "$(patches)" ] || die "kernel/series has no patches: nothing to check"
 [ -z "${LAB_INSIDE-}" ] || die "must be run outside of the lab's root: it fetches packages"
@@ -110,5 +159,5 @@ need_source
 flock -u 8
 rm -rf "$store/objects-check.tmp"
 trap 'rm -rf "$store/objects-check.tmp"' EXIT
-enter check.sh "$source" --inside "$from" "$quick"
+enter check.sh "$source" --inside "$from" "$quick" "$only_variants"
 say "$(patches | wc -l) patches: ok"

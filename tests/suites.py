@@ -57,9 +57,10 @@ class Context:
     def command(self, *words, live=False, env=None, name=None):
         """Run one command; its output goes to a log, and is shown at once if live. Status and text come back."""
         path = f"{LOGS}/{name or self.suite}.log"
-        environment = dict(os.environ, TIER_SEED=str(self.seed), TIER_SIM_SEEDS=str(SIM_SEEDS[self.mode]), **(env or {}))
+        environment = dict(os.environ, TIER_SEED=str(self.seed), TIER_SIM_SEEDS=str(SIM_SEEDS[self.mode]))
         if self.mode == "long":
             environment["LAB_SANITIZE"] = environment["LAB_ALL"] = "1"
+        environment.update(env or {})
         text, killed = [], []
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    text=True, errors="replace", env=environment, start_new_session=True)
@@ -287,13 +288,14 @@ def on_which(files, labels, mode, seed):
     return chosen
 
 
-def run_cases(context, pairs):
+def run_cases(context, pairs, **environment):
     outcomes = []
     for path, label in pairs:
         name = os.path.basename(path)[:-len(".py")]
         print(f"  # {name}, {label} kernel", flush=True)
         status, text = context.command("python3", "-I", "-S", "tests/lab/lib/cases.py", path, live=True,
-                                       env={"KERNEL": context.kernels[label]}, name=f"lab-{name}-{label}")
+                                       env={"KERNEL": context.kernels[label], **environment},
+                                       name=f"lab-{name}-{label}")
         if status == 0 and re.search("^# left out", text, re.M) and not parse_lines(text):
             continue
         for outcome in judge(status, text, name):
@@ -312,14 +314,16 @@ def run_lab(context):
 
 
 def run_debug(context):
-    """What is about the series, on a kernel with KASAN, lockdep, DEBUG_VM and page poisoning."""
+    """What is about the series, on a kernel with KASAN, lockdep, DEBUG_VM and page poisoning: samples, as in the lab
+    suite, since everything takes several times as long there."""
     if stage(context):
         return not_built(context, context.staged)
     status, text = context.command("tests/lab/kernel", env={"KERNEL": "debug"}, live=True, name="kernel-debug")
     if status != 0:
         return [Outcome("kernel", "failed", last(text, 1))]
     context.kernels["debug"] = text.rstrip().splitlines()[-1]
-    return run_cases(context, [(path, "debug") for path in sorted(glob.glob("tests/lab/cases/*.py")) if needs_series(path)])
+    files = sorted(glob.glob("tests/lab/cases/*.py"))
+    return run_cases(context, [(path, "debug") for path in files if needs_series(path)], LAB_ALL="0")
 
 
 # What the demo's report must say, and what is sane. None: any text that is not empty.

@@ -36,6 +36,35 @@ def case_offline_of_other_memory(lab):
     a.tierctl("online", region, "--zone", "movable")
 
 
+def case_offline_of_a_part(lab):
+    """Blocks of the typed node go offline: what is in them stays on the node while there is room, and nobody is killed.
+
+    Of small pages and of huge ones. Without room it goes elsewhere.
+    """
+    a = lab["A"]
+    node = node_of(a, 1)
+    blocks = a.run(f"ls -d /sys/devices/system/node/node{node}/memory[0-9]*").out.split()
+    assert len(blocks) == 4, blocks
+    killed = _vmstat(a, "oom_kill")
+    for kind in "small", "anonymous":
+        with hog(a, 150, kind, wrap=("numactl", f"--membind={node}")) as here:
+            pages, migrated = here.pages_on(node), _vmstat(a, "pgmigrate_success")
+            assert pages >= 150 << 8, pages
+            for block in blocks:
+                a.run(f"echo offline >{block}/state")
+                assert here.pages_on(node) == pages, f"{kind}, {block}: {here.pages_on(node)} of {pages} pages are left"
+                a.run(f"echo online >{block}/state")
+            migrated = _vmstat(a, "pgmigrate_success") - migrated
+            assert migrated >= pages, f"{kind}: {migrated} pages were moved: the test is blind"
+            assert here.pages_on(0) < 1 << 8, f"{kind}: {here.pages_on(0)} pages on node 0"
+    with hog(a, 300, "small", wrap=("numactl", f"--membind={node}")) as here:
+        a.run(f"for b in {' '.join(blocks[1:])}; do echo offline >$b/state; done")
+        assert 64 << 8 < here.pages_on(node) <= 128 << 8, f"{here.pages_on(node)} pages are left in one block"
+        assert here.pages_on(node) + here.pages_on(0) + here.pages_on(node_of(a, 2)) >= 300 << 8, "pages are lost"
+        a.run(f"for b in {' '.join(blocks[1:])}; do echo online >$b/state; done")
+    assert _vmstat(a, "oom_kill") == killed, nodes.victims(a)
+
+
 def case_demotion(lab):
     """Reclaim of node 0 demotes to the private node, and not to the typed one, also when the private one is full.
 
