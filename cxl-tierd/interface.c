@@ -102,17 +102,21 @@ static SD_VARLINK_DEFINE_METHOD(List, COMMENT("Same as 'tierctl list --json'"),
 				OUT(topology, OBJECT, 0));
 
 static SD_VARLINK_DEFINE_METHOD(
-	Plan, COMMENT("Names of CXL regions, in the order in which they would be onlined"),
+	Plan,
+	COMMENT("Names of CXL regions, planned together; where nothing else decides, the earlier "
+		"one becomes Movable"),
 	IN(regions, STRING, ARRAY), COMMENT("auto (default), movable or kernel"),
 	IN(zone, STRING, NULLABLE),
-	COMMENT("MOVABLE:KERNEL in percent; default: the configuration's"),
+	COMMENT("MOVABLE:KERNEL in percent up to 10000; default: the configuration's"),
 	IN(ratio, INT, NULLABLE), COMMENT("Decisions and steps"), OUT(plan, OBJECT, 0));
 
 static SD_VARLINK_DEFINE_METHOD(
-	Online, COMMENT("Names of CXL regions, in the order in which they are onlined"),
+	Online,
+	COMMENT("Names of CXL regions, planned together; where nothing else decides, the earlier "
+		"one becomes Movable"),
 	IN(regions, STRING, ARRAY), COMMENT("auto (default), movable or kernel"),
 	IN(zone, STRING, NULLABLE),
-	COMMENT("MOVABLE:KERNEL in percent; default: the configuration's"),
+	COMMENT("MOVABLE:KERNEL in percent up to 10000; default: the configuration's"),
 	IN(ratio, INT, NULLABLE), COMMENT("Change nothing"), IN(dryRun, BOOL, NULLABLE),
 	COMMENT("What was carried out, or would have been"), OUT(plan, OBJECT, 0));
 

@@ -30,6 +30,7 @@ struct region {
 	uint64_t start, bytes; /* a region of that name that lies elsewhere is another one */
 	bool examined;	       /* a superblock was looked for since it appeared */
 	bool settled;	       /* its rule has had its say; only Rescan and Reload ask it again */
+	bool waits;	       /* for its rule, until all regions have been looked at */
 	bool was_portal;       /* it held one at some time; a rule has no say any more */
 	unsigned attempts;     /* failed looks for a superblock, in a row */
 	char decision[32];
@@ -135,6 +136,11 @@ uint64_t manager_monotonic_usec(void); /* CLOCK_MONOTONIC, for decisions */
 /* scan.c: what happens on start and on a device event */
 int manager_scan(struct manager *manager, bool everything, struct tier_problem *problem);
 void regions_free(struct manager *manager);
+/* Tells what was decided, unless it was the last thing that was told. */
+void region_decide(struct region *region, int priority, const char *decision, const char *format,
+		   ...) __attribute__((format(printf, 4, 5)));
+void region_decide_problem(struct region *region, const char *decision,
+			   const struct tier_problem *problem);
 /* A caller has decided about the region: a scan does not log that as news. */
 void region_decided(struct manager *manager, const char *name, const char *decision);
 bool region_blocks_online(const struct tier_topology *topology, const struct tier_region *region);
@@ -143,6 +149,12 @@ int region_set_type(struct manager *manager, const struct tier_topology *topolog
 		    const struct tier_region *region, bool portal, struct tier_problem *problem);
 const struct tier_dax *region_first_dax(const struct tier_topology *topology,
 					const struct tier_region *region);
+
+/*
+ * rules.c: onlines one of the regions that wait, as the configuration has it, all of them in view. If
+ * true, look for portals again and call it once more.
+ */
+bool rules_apply(struct manager *manager);
 
 /* actions.c: what callers ask for */
 int manager_plan(struct manager *manager, char **regions, enum tier_online_zone zone,

@@ -6,16 +6,14 @@
 /*
  * What the daemon does by itself, on start and when devices come and go. The order is the safety:
  * a region whose memory is offline is first taken to devdax and searched for a portal's superblock,
- * and only a region that is known not to be a portal comes under the rules of the configuration.
+ * and only a region that is known not to be a portal comes under the rules of the configuration; they
+ * are applied (rules.c) when all have been looked at.
  */
 
 /* How often a failing look for a superblock is repeated by itself. */
 #define MAX_ATTEMPTS 5
 
-static void decide(struct region *region, int priority, const char *decision, const char *format,
-		   ...) __attribute__((format(printf, 4, 5)));
-
-static void decide(struct region *region, int priority, const char *decision, const char *format,
+void region_decide(struct region *region, int priority, const char *decision, const char *format,
 		   ...)
 {
 	char text[sizeof(region->text)];
@@ -31,13 +29,13 @@ static void decide(struct region *region, int priority, const char *decision, co
 	log_decision(priority, region->name, decision, "%s", text);
 }
 
-static void decide_problem(struct region *region, const char *decision,
+void region_decide_problem(struct region *region, const char *decision,
 			   const struct tier_problem *problem)
 {
 	bool own = streq(problem->object, region->name);
 
-	decide(region, LOG_ERR, decision, "%s%s%s%s%s", own ? "" : problem->object, own ? "" : ": ",
-	       problem->text, problem->next[0] ? "; " : "", problem->next);
+	region_decide(region, LOG_ERR, decision, "%s%s%s%s%s", own ? "" : problem->object,
+		      own ? "" : ": ", problem->text, problem->next[0] ? "; " : "", problem->next);
 }
 
 static struct region *note_region(struct manager *manager, const struct tier_region *region)
@@ -133,72 +131,6 @@ const struct tier_dax *region_first_dax(const struct tier_topology *topology,
 	return first;
 }
 
-static void apply_rule(struct manager *manager, const struct tier_region *region,
-		       struct region *noted)
-{
-	const struct tier_config_portal *portal = tier_config_portal_rule(manager->config, region);
-	const struct tier_config_region *rule = tier_config_region_rule(manager->config, region);
-	enum tier_online_zone zone = rule ? rule->online : manager->config->online;
-	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
-	_cleanup_(tier_plan_freep) struct tier_plan *plan = NULL;
-	struct tier_online_request request = {.zone = zone};
-	struct tier_online_policy policy = {
-		.ratio_percent = manager->config->ratio_percent,
-		.requests = &request,
-		.request_count = 1,
-	};
-	struct tier_problem problem = {};
-	const char *zone_name;
-	int r;
-
-	if (noted->was_portal) {
-		/* Another host may be formatting it again: that begins with taking the old one away. */
-		decide(noted, LOG_WARNING, "left-offline",
-		       "held a portal and does not any more; left offline; tierctl online, if "
-		       "that is wanted");
-		return;
-	}
-	if (portal) {
-		decide(noted, LOG_WARNING, "left-offline",
-		       "[Portal %s] names this region, but there is no portal on it; left offline; "
-		       "tierctl portal format %s",
-		       portal->name, region->name);
-		return;
-	}
-	if (zone == TIER_ONLINE_NO) {
-		decide(noted, LOG_NOTICE, "left-offline",
-		       "not a portal; left offline by %s%s%s; %s",
-		       rule ? "[Region " : "[Daemon] Online=no", rule ? rule->name : "",
-		       rule ? "]" : "",
-		       rule ? "tierctl online" : "tierctl online, or a [Region] rule");
-		return;
-	}
-	/* Fresh: an earlier region's memory has changed what the ratio allows. */
-	COPY(request.region, region->name);
-	r = tier_topology_read(manager->options.sysroot, &topology, &problem);
-	if (r == 0)
-		r = tier_plan_online(topology, &policy, &plan, &problem);
-	if (r != 0)
-		goto fail;
-	zone_name = plan->decision_count > 0 ? tier_zone_name(plan->decisions[0].zone) : "none";
-	if (manager_dry_run(manager)) {
-		decide(noted, LOG_NOTICE, "would-online",
-		       "dry run: would be onlined in zone %s: %s", zone_name,
-		       plan->decision_count > 0 ? plan->decisions[0].reason : "");
-		return;
-	}
-	r = manager_apply(manager, plan, &problem);
-	if (r != 0)
-		goto fail;
-	decide(noted, LOG_NOTICE, "onlined", "onlined in zone %s by %s%s%s: %s", zone_name,
-	       rule ? "[Region " : "[Daemon] Online=", rule ? rule->name : "", rule ? "]" : "",
-	       plan->decision_count > 0 ? plan->decisions[0].reason : "");
-	return;
-
-fail:
-	decide_problem(noted, "online-failed", &problem);
-}
-
 /* Looks for a superblock. Nothing is changed in a dry run, so a device with kmem stays unknown. */
 static int find_portal(struct manager *manager, const struct tier_region *region,
 		       const struct tier_dax *dax, char path[static 64], struct tier_super *ret,
@@ -223,38 +155,45 @@ static void scan_region(struct manager *manager, const struct tier_topology *top
 	struct tier_super super;
 	struct portal *known = portals_by_region(manager, region->name);
 	char path[64];
+	bool waits;
 	int r;
 
 	if (!noted)
 		return;
+	/* Only as long as it is known to be no portal. */
+	waits = noted->waits;
+	noted->waits = false;
 	if (everything)
 		noted->settled = false, noted->attempts = 0;
 	if (!dax) {
 		noted->examined = false;
-		decide(noted, LOG_DEBUG, "no-device", "no dax device on it");
+		region_decide(noted, LOG_DEBUG, "no-device", "no dax device on it");
 		return;
 	}
 	if (manager->options.sysroot) {
-		decide(noted, LOG_DEBUG, "dump", "part of a dump; nothing is decided");
+		region_decide(noted, LOG_DEBUG, "dump", "part of a dump; nothing is decided");
 		return;
 	}
 	if (dax->start == TIER_UNKNOWN_U64) {
-		decide(noted, LOG_WARNING, "unknown",
-		       "its physical address cannot be read without privilege; left as it is");
+		region_decide(
+			noted, LOG_WARNING, "unknown",
+			"its physical address cannot be read without privilege; left as it is");
 		return;
 	}
 	if (range_online(topology, dax->start, dax->bytes)) {
 		noted->examined = noted->settled = true;
 		if (known)
-			decide(noted, LOG_CRIT, "portal-online",
-			       "holds the portal %s and has been onlined: what another host has "
-			       "there may be overwritten; tierctl offline, and find out by whom",
-			       portal_name(known));
+			region_decide(
+				noted, LOG_CRIT, "portal-online",
+				"holds the portal %s and has been onlined: what another host has "
+				"there may be overwritten; tierctl offline, and find out by whom",
+				portal_name(known));
 		else if (region_set_type(manager, topology, region, false, &problem) != 0)
-			decide_problem(noted, "type-refused", &problem);
+			region_decide_problem(noted, "type-refused", &problem);
 		else if (!streq(noted->decision, "onlined"))
-			decide(noted, LOG_INFO, "taken-over",
-			       "its memory is online on node %d; left as it is", dax->target_node);
+			region_decide(noted, LOG_INFO, "taken-over",
+				      "its memory is online on node %d; left as it is",
+				      dax->target_node);
 		return;
 	}
 	/*
@@ -279,12 +218,12 @@ static void scan_region(struct manager *manager, const struct tier_topology *top
 		noted->attempts = 0;
 	if (r == TIER_E_NOT_PORTAL) {
 		if (region_blocks_online(topology, region))
-			decide(noted, LOG_INFO, "taken-over",
-			       "a part of its memory is online; left as it is");
+			region_decide(noted, LOG_INFO, "taken-over",
+				      "a part of its memory is online; left as it is");
 		else if (region_set_type(manager, topology, region, false, &problem) != 0)
-			decide_problem(noted, "type-refused", &problem);
-		else if (!noted->settled)
-			apply_rule(manager, region, noted);
+			region_decide_problem(noted, "type-refused", &problem);
+		else
+			noted->waits = waits || !noted->settled;
 		/*
 		 * Once: a rule that failed would cause device events by its own roll-back and be
 		 * tried for ever, and what an operator has taken offline has to stay so.
@@ -307,7 +246,7 @@ static void scan_region(struct manager *manager, const struct tier_topology *top
 			noted->attempts++;
 		if (known)
 			known->scan = manager->scan;
-		decide_problem(noted, "unknown", &problem);
+		region_decide_problem(noted, "unknown", &problem);
 	}
 }
 
@@ -348,7 +287,10 @@ int manager_scan(struct manager *manager, bool everything, struct tier_problem *
 	if (manager->options.files_only)
 		manager->scan++;
 	else
-		r = scan_regions(manager, everything, problem);
+		do {
+			r = scan_regions(manager, everything, problem);
+			everything = false;
+		} while (r == 0 && rules_apply(manager));
 	if (r != 0)
 		return r;
 	portals_note_files(manager);

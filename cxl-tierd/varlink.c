@@ -5,23 +5,10 @@
 
 /* The methods of io.cxltier.Manager. Each parses, asks a function of the manager, and replies. */
 
+/* "no" is the configuration's word; nobody asks for it. */
 static int parse_zone(const char *text, enum tier_online_zone *ret)
 {
-	static const struct {
-		const char *name;
-		enum tier_online_zone zone;
-	} zones[] = {
-		{"auto", TIER_ONLINE_AUTO},
-		{"movable", TIER_ONLINE_MOVABLE},
-		{"kernel", TIER_ONLINE_KERNEL},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(zones); i++)
-		if (streq(text, zones[i].name)) {
-			*ret = zones[i].zone;
-			return 0;
-		}
-	return -EINVAL;
+	return streq(text, "no") ? -EINVAL : tier_online_zone_parse(text, ret);
 }
 
 /* Replies with {KEY: the object that a text of the library is}. */
@@ -133,6 +120,8 @@ static int online_or_plan(sd_varlink *link, sd_json_variant *parameters, struct 
 		return r;
 	if (p.zone && parse_zone(p.zone, &zone) < 0)
 		return sd_varlink_error_invalid_parameter_name(link, "zone");
+	if (p.ratio > TIER_RATIO_MAX)
+		return sd_varlink_error_invalid_parameter_name(link, "ratio");
 	if (online && !p.dry_run && varlink_denied(link, "Online", &r))
 		return r;
 	if (online)

@@ -209,7 +209,7 @@ enter() {
 # The tree to build in, and compilers whose results ccache can tell apart. The source is at /mnt, read-only.
 open_tree() {
 	local tool
-	for tool in flex bison bc make; do
+	for tool in flex bison bc make lz4; do
 		command -v $tool >/dev/null || die "the lab's root has no $tool: add it to tests/lab/packages"
 	done
 	mount -n -t tmpfs -o mode=755 kernel /media

@@ -8,6 +8,7 @@
 #include "tier-topology.h"
 #include "tier-online.h"
 #include "tier-zoning.h"
+#include "tier-explain.h"
 #include "tier-mover.h"
 #include "tier-config.h"
 #include "tier-portal.h"

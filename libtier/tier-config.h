@@ -17,6 +17,7 @@ struct tier_config_region {
 	char match_uuid[37];  /* MatchUUID= */
 	char match_path[256]; /* MatchPath=: sysfs path, e.g. /sys/bus/cxl/devices/region0 */
 	enum tier_online_zone online; /* Online=no|auto|movable|kernel */
+	unsigned weight;	      /* Weight=, default 100 */
 	enum tier_memory_type type;   /* Type=; UNKNOWN: the kernel's default */
 };
 
@@ -46,6 +47,14 @@ struct tier_config_machine {
 	size_t argument_count;
 };
 
+/* Where a key was given its value last. */
+struct tier_config_place {
+	char section[80]; /* "[Region near]" */
+	const char *key;  /* a constant string */
+	size_t file;	  /* of the configuration's files */
+	unsigned line;
+};
+
 struct tier_config {
 	unsigned ratio_percent;	      /* [Daemon] Ratio=, default 301 */
 	bool dry_run;		      /* [Daemon] DryRun=, default no */
@@ -61,6 +70,10 @@ struct tier_config {
 	size_t portal_count;
 	struct tier_config_machine *machines;
 	size_t machine_count;
+	char **files; /* names of those that were parsed */
+	size_t file_count;
+	struct tier_config_place *places; /* of the keys that decide about regions */
+	size_t place_count;
 };
 
 /** tier_config_new() - the defaults */
@@ -106,6 +119,23 @@ const struct tier_config_machine *tier_config_machine(const struct tier_config *
  */
 const struct tier_config_region *tier_config_region_rule(const struct tier_config *config,
 							 const struct tier_region *region);
+
+/**
+ * tier_config_requests() - what the configuration wants of every region of a machine
+ * @ret: new array, for tier_plan_online(); free(); NULL if there is no region
+ * @ret_count: its length
+ *
+ * In the order of the rules, and of the regions' addresses where one rule, or none, has several: names
+ * follow the order of probing. A region that a [Portal] section names is left offline.
+ *
+ * Return: 0, -ENOMEM.
+ */
+int tier_config_requests(const struct tier_config *config, const struct tier_topology *topology,
+			 struct tier_online_request **ret, size_t *ret_count);
+
+/** tier_config_where() - "FILE:LINE" of a key's last value; "the default" if it was given none */
+const char *tier_config_where(const struct tier_config *config, const char *section,
+			      const char *key, char text[static 96]);
 
 /**
  * tier_config_portal_rule() - the [Portal] section that matches a region, or NULL

@@ -6,27 +6,52 @@
 
 /* What is wanted for one region. */
 enum tier_online_zone {
-	TIER_ONLINE_AUTO,    /* Movable if the ratio allows it, else a kernel zone */
-	TIER_ONLINE_MOVABLE, /* Movable, or refuse */
-	TIER_ONLINE_KERNEL,
-	TIER_ONLINE_NO, /* leave offline */
+	TIER_ONLINE_AUTO,    /* Movable as far as the ratio allows, else a kernel zone */
+	TIER_ONLINE_MOVABLE, /* Movable, or refuse: memory that must stay removable */
+	TIER_ONLINE_KERNEL,  /* never Movable: memory that has to feed the kernel's allocations */
+	TIER_ONLINE_NO,	     /* leave offline */
 };
 
+/* A ratio that is given in percent is at most this. */
+#define TIER_RATIO_MAX 10000
+
+#define TIER_WEIGHT_DEFAULT 100
+#define TIER_WEIGHT_MAX	    1000
+
+/**
+ * struct tier_online_request - one region that is to be onlined
+ * @weight: how much a byte of it counts, if not all that may be Movable can be; 0: the default
+ * @rule: who wants it so, e.g. "[Region expander0]", for the reason; may be empty
+ */
 struct tier_online_request {
 	char region[32];
 	enum tier_online_zone zone;
+	unsigned weight;
+	char rule[80];
+};
+
+/* A device that is not there yet. It comes when all that was requested is online. */
+struct tier_online_arrival {
+	char name[32];
+	uint64_t bytes; /* what is less than a memory block of it does not count */
+	int node;	/* TIER_ABSENT_NODE: a node of its own */
 };
 
 /**
  * struct tier_online_policy - the rule under which zones are chosen
  * @ratio_percent: at most this many percent MOVABLE per KERNEL memory, e.g. 301 = 3.01 to 1;
  *                 0: everything goes to a kernel zone
- * @requests: wanted regions, in the order in which they are onlined
+ * @requests: wanted regions; where nothing else decides, the earlier one becomes Movable
+ * @keep_going: a region that is refused is a decision that says so, and the others are planned
+ * @arrivals: come one after the other, each decided by itself
  */
 struct tier_online_policy {
 	unsigned ratio_percent;
 	const struct tier_online_request *requests;
 	size_t request_count;
+	bool keep_going;
+	const struct tier_online_arrival *arrivals;
+	size_t arrival_count;
 };
 
 enum tier_step_action {
@@ -48,13 +73,18 @@ struct tier_step {
 /* One region's decision, with the sum that led to it. */
 struct tier_decision {
 	char region[32];
-	enum tier_zone zone; /* TIER_ZONE_NONE: nothing to do */
+	enum tier_online_zone wanted;
+	enum tier_zone zone; /* TIER_ZONE_NONE: nothing to do, or refused */
+	int code;	     /* with keep_going: why refused; else 0 */
+	bool arrival;	     /* the region is a tier_online_arrival */
 	uint64_t bytes;
 	uint64_t kernel_bytes_before, movable_bytes_before; /* of the whole machine */
-	unsigned ratio_percent_after; /* MOVABLE:KERNEL if this decision is carried out */
-	char reason[256];	      /* plain words */
+	unsigned ratio_percent_after; /* MOVABLE:KERNEL when this has been carried out */
+	char reason[384];	      /* plain words */
+	char next[256];		      /* of a refusal: what to do */
 };
 
+/* Decisions and steps are in the order in which they are carried out. */
 struct tier_plan {
 	struct tier_decision *decisions;
 	size_t decision_count;
@@ -69,10 +99,13 @@ struct tier_plan {
  * @ret_plan: new plan; free with tier_plan_free(); untouched on failure
  * @problem: may be NULL
  *
- * Pure. A region that is already online as wanted yields a decision without steps. A region that
- * is partly online, online in another zone, or whose dax device is missing is refused. Memory that
- * this plan puts into a kernel zone does not raise the allowance for the regions after it, as in
- * the kernel. Source: kernel admin-guide/mm/memory-hotplug, "auto-movable".
+ * Pure. All requests are looked at together. What must be Movable is so if it fits at all, and what is
+ * wanted automatically feeds the kernel if that is needed for it; of the rest as much as possible is
+ * Movable, by weight and size. Kernel memory is what is present in kernel zones of any node but for
+ * CMA, whenever it came, and what this plan adds to it: that is carried out first, so that the ratio
+ * holds after every step. No node is judged by itself. A region that is already online as wanted
+ * yields a decision without steps. A region that is partly online, online in another zone, or whose
+ * dax device is missing is refused. docs/onlining.md has the reasons.
  *
  * Return: 0; TIER_E_NOT_FOUND for an unknown region; TIER_E_BUSY if it is online otherwise;
  * TIER_E_RATIO if Movable was demanded and the ratio forbids it; TIER_E_REFUSED if it has no dax
@@ -95,10 +128,14 @@ int tier_plan_offline(const struct tier_topology *topology, const char *region, 
 
 struct tier_plan *tier_plan_free(struct tier_plan *plan);
 
+/** tier_online_zone_name() - "auto", "movable", "kernel", "no", as in Online= */
+const char *tier_online_zone_name(enum tier_online_zone zone);
+/** tier_online_zone_parse() - the reverse; -EINVAL */
+int tier_online_zone_parse(const char *name, enum tier_online_zone *ret);
+
 /** tier_plan_to_json() - a plan as JSON text, the same for --dry-run, varlink and tests */
 int tier_plan_to_json(const struct tier_plan *plan, char **ret_json);
 
-/** tier_step_action_name() - "bind-ram", "online-movable" and so on, as in the plan's JSON */
 /** tier_step_action_name() - as in JSON, e.g. "online-movable"; a constant string */
 const char *tier_step_action_name(enum tier_step_action action);
 

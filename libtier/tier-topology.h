@@ -70,6 +70,7 @@ struct tier_node {
 	uint64_t free_bytes;
 	uint64_t present_kernel_bytes;	/* pages present in kernel zones, from zoneinfo */
 	uint64_t present_movable_bytes; /* ... in ZONE_MOVABLE */
+	uint64_t cma_bytes;		/* the part of the kernel zones that is CMA */
 	uint64_t read_latency_nsec;	/* access class 0; TIER_UNKNOWN_U64 without HMAT or CDAT */
 	uint64_t write_latency_nsec;
 	uint64_t read_bandwidth_mbps; /* MB/s */

@@ -2,98 +2,15 @@
 #include <systemd/sd-json.h>
 
 #include "client.h"
+#include "plan-input.h"
+#include "plan-print.h"
 #include "tool.h"
 
 /*
- * plan, online and offline. A dry run is planned here with the library, from the same snapshot and
+ * online and offline. A dry run is planned here with the library, from the same snapshot and
  * by the same function that the daemon uses; the real thing is the daemon's, which also looks for
  * a portal in the region first.
  */
-
-static const char *text_of(sd_json_variant *object, const char *key)
-{
-	sd_json_variant *v = sd_json_variant_by_key(object, key);
-
-	return v && sd_json_variant_is_string(v) ? sd_json_variant_string(v) : NULL;
-}
-
-static uint64_t number_of(sd_json_variant *object, const char *key)
-{
-	sd_json_variant *v = sd_json_variant_by_key(object, key);
-
-	return v && sd_json_variant_is_unsigned(v) ? sd_json_variant_unsigned(v) : 0;
-}
-
-static size_t count_steps(sd_json_variant *plan, const char *region, const char *prefix)
-{
-	sd_json_variant *steps = sd_json_variant_by_key(plan, "steps");
-	size_t count = 0;
-
-	for (size_t i = 0; steps && i < sd_json_variant_elements(steps); i++) {
-		sd_json_variant *step = sd_json_variant_by_index(steps, i);
-		const char *owner = text_of(step, "region"), *action = text_of(step, "action");
-
-		count += owner && action && strcmp(owner, region) == 0 &&
-			 strncmp(action, prefix, strlen(prefix)) == 0;
-	}
-	return count;
-}
-
-/* "region0: 1G would go to Movable", and under it why and in which steps. */
-static void print_decision(sd_json_variant *plan, sd_json_variant *decision, bool done)
-{
-	const char *region = text_of(decision, "region") ?: "?";
-	const char *zone = text_of(decision, "zone"), *reason = text_of(decision, "reason") ?: "";
-	size_t binds = count_steps(plan, region, "bind-");
-	size_t offlines = count_steps(plan, region, "offline");
-	char bytes[16];
-
-	tool_bytes(bytes, number_of(decision, "bytes"));
-	if (zone)
-		printf("%s: %s %s %s\n  %s\n", region, bytes, done ? "is online in" : "would go to",
-		       zone, reason);
-	else if (offlines > 0)
-		printf("%s: %s %s offline\n  %s\n", region, bytes, done ? "is" : "would go",
-		       reason);
-	else
-		printf("%s: %s%s\n", region, binds == 0 ? "nothing to do: " : "", reason);
-	if (!done && count_steps(plan, region, "bind-ram") > 0)
-		printf("  its dax device would be bound to kmem first\n");
-	if (count_steps(plan, region, "bind-devdax") > 0)
-		printf("  its dax device %s\n", done ? "is a character device again"
-						     : "would become a character device again");
-}
-
-/* The same output for a dry run and for what the daemon says that it did. */
-static int print_plan(sd_json_variant *plan, bool done)
-{
-	sd_json_variant *decisions = sd_json_variant_by_key(plan, "decisions");
-
-	if (tool_common.json) {
-		sd_json_variant_dump(plan, SD_JSON_FORMAT_PRETTY | SD_JSON_FORMAT_NEWLINE, stdout,
-				     NULL);
-		return TOOL_OK;
-	}
-	for (size_t i = 0; decisions && i < sd_json_variant_elements(decisions); i++)
-		print_decision(plan, sd_json_variant_by_index(decisions, i), done);
-	return TOOL_OK;
-}
-
-static int print_local(const struct tier_plan *plan)
-{
-	sd_json_variant *variant = NULL;
-	char *text = NULL;
-	int r = tier_plan_to_json(plan, &text);
-
-	if (r == 0)
-		r = sd_json_parse(text, 0, &variant, NULL, NULL);
-	free(text);
-	if (r < 0)
-		return tool_fail_text("plan", NULL, "cannot print it: %s", tier_strerror(r));
-	r = print_plan(variant, false);
-	sd_json_variant_unref(variant);
-	return r;
-}
 
 /* Every changing verb: as root, and never on somebody's dump. */
 static int may_change(const char *verb, const char *object)
@@ -130,7 +47,7 @@ static int ask_daemon(const char *method, sd_json_variant *parameters)
 
 	if (r == 0) {
 		plan = sd_json_variant_by_key(reply, "plan");
-		r = print_plan(plan ?: reply, true);
+		r = plan_print(plan ?: reply, true);
 	}
 	sd_json_variant_unref(reply);
 	return r;
@@ -139,66 +56,27 @@ static int ask_daemon(const char *method, sd_json_variant *parameters)
 struct online_options {
 	const char *zone;
 	uint64_t ratio;
-	bool ratio_given;
 	bool dry_run;
 };
-
-static int parse_zone(const char *verb, const char *name, enum tier_online_zone *ret)
-{
-	static const struct {
-		const char *name;
-		enum tier_online_zone zone;
-	} zones[] = {{"auto", TIER_ONLINE_AUTO},
-		     {"movable", TIER_ONLINE_MOVABLE},
-		     {"kernel", TIER_ONLINE_KERNEL}};
-
-	for (size_t i = 0; i < sizeof(zones) / sizeof(zones[0]); i++) {
-		if (strcmp(zones[i].name, name) == 0) {
-			*ret = zones[i].zone;
-			return 0;
-		}
-	}
-	return tool_usage("%s: --zone takes auto, movable or kernel, not \"%s\"", verb, name);
-}
 
 static int plan_locally(char **names, int count, enum tier_online_zone zone,
 			const struct online_options *options)
 {
-	struct tier_online_policy policy = {.ratio_percent = (unsigned)options->ratio};
-	struct tier_online_request *requests = calloc((size_t)count, sizeof(*requests));
-	struct tier_topology *topology = NULL;
+	struct plan_input input = {};
 	struct tier_plan *plan = NULL;
 	struct tier_problem problem;
-	int r = 0;
+	int r = plan_input_read(&input, options->ratio);
 
-	if (!requests)
-		return tool_fail_text("plan", NULL, "out of memory");
-	if (!options->ratio_given) {
-		struct tier_config *config;
-
-		r = tool_config(&config);
-		if (r == 0) {
-			policy.ratio_percent = config->ratio_percent;
-			tier_config_free(config);
-		}
-	}
-	for (int i = 0; i < count; i++) {
-		requests[i].zone = zone;
-		snprintf(requests[i].region, sizeof(requests[i].region), "%s", names[i]);
-	}
-	policy.requests = requests;
-	policy.request_count = (size_t)count;
 	if (r == 0)
-		r = tool_topology(&topology);
+		r = plan_input_regions(&input, names, count, zone);
 	if (r == 0) {
-		if (tier_plan_online(topology, &policy, &plan, &problem) != 0)
+		if (tier_plan_online(input.topology, &input.policy, &plan, &problem) != 0)
 			r = tool_fail(&problem);
 		else
-			r = print_local(plan);
+			r = plan_print_local(plan);
 	}
 	tier_plan_free(plan);
-	tier_topology_free(topology);
-	free(requests);
+	plan_input_done(&input);
 	return r;
 }
 
@@ -219,7 +97,7 @@ static int online_via_daemon(char **names, int count, const struct online_option
 		r = sd_json_buildo(
 			&parameters, SD_JSON_BUILD_PAIR_VARIANT("regions", regions),
 			SD_JSON_BUILD_PAIR_STRING("zone", options->zone),
-			SD_JSON_BUILD_PAIR_CONDITION(options->ratio_given, "ratio",
+			SD_JSON_BUILD_PAIR_CONDITION(options->ratio != PLAN_NO_RATIO, "ratio",
 						     SD_JSON_BUILD_UNSIGNED(options->ratio)),
 			SD_JSON_BUILD_PAIR_BOOLEAN("dryRun", false));
 	if (r < 0)
@@ -231,9 +109,9 @@ static int online_via_daemon(char **names, int count, const struct online_option
 	return r;
 }
 
-static int run_online(int argc, char **argv, bool plan_only)
+int cmd_online(int argc, char **argv)
 {
-	struct online_options given = {.zone = "auto", .ratio = UINT64_MAX};
+	struct online_options given = {.zone = "auto", .ratio = PLAN_NO_RATIO};
 	const struct tool_option options[] = {
 		{"ratio", "PERCENT",
 		 "limit of Movable per kernel memory, 301: 3.01 to 1 (default: Ratio=)",
@@ -245,28 +123,16 @@ static int run_online(int argc, char **argv, bool plan_only)
 	enum tier_online_zone zone = TIER_ONLINE_AUTO;
 	char **names;
 	int count;
-	int r = tool_parse(argc, argv, options, plan_only ? 2 : 3, 1, 32, &names, &count);
+	int r = tool_parse(argc, argv, options, 3, 1, 32, &names, &count);
 
 	if (r == 0)
-		r = parse_zone(argv[0], given.zone, &zone);
+		r = plan_parse_zone(argv[0], given.zone, &zone);
+	if (r == 0)
+		r = plan_check_ratio(argv[0], given.ratio);
 	if (r)
 		return r;
-	given.ratio_given = given.ratio != UINT64_MAX;
-	if (given.ratio_given && given.ratio > 100000)
-		return tool_usage("%s: --ratio takes a percentage up to 100000, not %" PRIu64,
-				  argv[0], given.ratio);
-	return plan_only || given.dry_run ? plan_locally(names, count, zone, &given)
-					  : online_via_daemon(names, count, &given);
-}
-
-int cmd_plan(int argc, char **argv)
-{
-	return run_online(argc, argv, true);
-}
-
-int cmd_online(int argc, char **argv)
-{
-	return run_online(argc, argv, false);
+	return given.dry_run ? plan_locally(names, count, zone, &given)
+			     : online_via_daemon(names, count, &given);
 }
 
 static int plan_offline_locally(const char *region, bool to_devdax)
@@ -281,7 +147,7 @@ static int plan_offline_locally(const char *region, bool to_devdax)
 	if (tier_plan_offline(topology, region, to_devdax, &plan, &problem) != 0) {
 		r = tool_fail(&problem);
 	} else {
-		r = print_local(plan);
+		r = plan_print_local(plan);
 		tier_plan_free(plan);
 	}
 	tier_topology_free(topology);

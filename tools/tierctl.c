@@ -6,7 +6,9 @@
 static const struct tool_verb verbs[] = {
 	{"list", "[nodes|regions|blocks|memdevs|windows]", "show the CXL and NUMA topology",
 	 cmd_list},
-	{"plan", "REGION...", "say which zone each region would go to, and why", cmd_plan},
+	{"plan", "[REGION...]", "say which zone each region would go to, and why", cmd_plan},
+	{"explain", "REGION",
+	 "say why, with the sum, at other ratios, and by the kernel's own rule", cmd_explain},
 	{"online", "REGION...", "online whole regions under the MOVABLE:KERNEL ratio", cmd_online},
 	{"offline", "REGION", "evacuate a region and take it offline", cmd_offline},
 	{"doctor", "", "check what this host lacks, and what that costs", cmd_doctor},

@@ -83,7 +83,7 @@ static void print_option(const struct tool_option *option)
 	printf("  %-26s %s\n", head, option->help);
 }
 
-static int parse_number(const char *text, bool bytes, uint64_t *ret)
+int tool_parse_number(const char *text, bool bytes, uint64_t *ret)
 {
 	static const char units[] = "KMGT";
 	char *end;
@@ -124,7 +124,7 @@ static int store(const char *verb, const struct tool_option *option, const char 
 		return 0;
 	case TOOL_NUMBER:
 	case TOOL_BYTES:
-		if (parse_number(value, option->kind == TOOL_BYTES, option->target) < 0)
+		if (tool_parse_number(value, option->kind == TOOL_BYTES, option->target) < 0)
 			return tool_usage("%s: --%s takes %s, not \"%s\"", verb, option->name,
 					  option->kind == TOOL_BYTES ? "a size such as 512M"
 								     : "a whole number",

@@ -64,6 +64,9 @@ struct tool_verb {
 int tool_parse(int argc, char **argv, const struct tool_option *options, size_t option_count,
 	       int minimum, int maximum, char ***ret_positional, int *ret_count);
 
+/* A whole number; with @bytes also "512M". 0 or -EINVAL. */
+int tool_parse_number(const char *text, bool bytes, uint64_t *ret);
+
 /* "tierctl: OBJECT: TEXT; NEXT" on stderr. Returns TOOL_FAILED, so "return tool_fail(&problem)". */
 int tool_fail(const struct tier_problem *problem);
 
@@ -116,6 +119,7 @@ const char *tool_bytes(char buffer[static 16], uint64_t bytes);
 /* The verbs, one file per group. */
 int cmd_list(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
+int cmd_explain(int argc, char **argv);
 int cmd_online(int argc, char **argv);
 int cmd_offline(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);

@@ -86,19 +86,9 @@ static int store_uuid(void *field, size_t bytes, const char *value, const char *
 
 static int store_online(void *field, size_t bytes, const char *value, const char **ret_reason)
 {
-	static const char *const names[] = {
-		[TIER_ONLINE_AUTO] = "auto",
-		[TIER_ONLINE_MOVABLE] = "movable",
-		[TIER_ONLINE_KERNEL] = "kernel",
-		[TIER_ONLINE_NO] = "no",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (streq(value, names[i])) {
-			*(enum tier_online_zone *)field = (enum tier_online_zone)i;
-			return 0;
-		}
-	return refuse(ret_reason, "not one of no, auto, movable, kernel");
+	if (tier_online_zone_parse(value, field) < 0)
+		return refuse(ret_reason, "not one of no, auto, movable, kernel");
+	return 0;
 }
 
 static int store_type(void *field, size_t bytes, const char *value, const char **ret_reason)
@@ -158,10 +148,19 @@ static int store_unsigned(void *field, const char *value, uint64_t minimum, uint
 
 static int store_ratio(void *field, size_t bytes, const char *value, const char **ret_reason)
 {
-	if (store_unsigned(field, value, 0, 100000) < 0)
-		return refuse(ret_reason, "not a whole number of percent from 0 to 100000");
+	if (store_unsigned(field, value, 0, TIER_RATIO_MAX) < 0)
+		return refuse(ret_reason, "not a whole number of percent from 0 to 10000");
 	return 0;
 }
+static_assert(TIER_RATIO_MAX == 10000, "store_ratio() says so");
+
+static int store_weight(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	if (store_unsigned(field, value, 1, TIER_WEIGHT_MAX) < 0)
+		return refuse(ret_reason, "not a whole number from 1 to 1000");
+	return 0;
+}
+static_assert(TIER_WEIGHT_MAX == 1000, "store_weight() says so");
 
 /* "2", "0.5", "30s": microseconds. */
 static int store_seconds(void *field, size_t bytes, const char *value, const char **ret_reason)
@@ -341,6 +340,7 @@ const struct config_key config_keys[] = {
 	REGION("MatchUUID", match_uuid, store_uuid, NULL),
 	REGION("MatchPath", match_path, store_sysfs_path, NULL),
 	REGION("Online", online, store_online, "no"),
+	REGION("Weight", weight, store_weight, "100"),
 	REGION("Type", type, store_type, NULL),
 	PORTAL("MatchSerial", match_serial, store_serial, NULL),
 	PORTAL("MatchUUID", match_uuid, store_uuid, NULL),

@@ -35,8 +35,8 @@ bool config_name_valid(const char *name);
 
 /*
  * What a single key cannot tell, once every file has been read: a section may be spread over
- * several files, so that something is missing is known only at the end. The problem's object is
- * the section. Returns 0 or -EINVAL.
+ * several files, so that something is missing, or contradicts something else, is known only at the
+ * end. The problem's object is the section, or of a contradiction the later line. Returns 0 or -EINVAL.
  */
 int config_check(const struct tier_config *config, struct tier_problem *problem);
 
@@ -45,6 +45,13 @@ int config_check(const struct tier_config *config, struct tier_problem *problem)
  * it, NULL for the first.
  */
 const char *config_argument_refused(const char *previous, const char *argument);
+
+/* Where values come from: config-check.c. The problem of a contradiction names both lines. */
+int config_note_file(struct tier_config *config, const char *file, size_t *ret_number);
+int config_note_place(struct tier_config *config, const char *section, const struct config_key *key,
+		      size_t file, unsigned line);
+/* "FILE:LINE"; of a long name the end. */
+const char *config_place_text(char text[static 96], const char *file, unsigned line);
 
 /* Gives every key of a section its default. */
 void config_section_defaults(enum config_section section, void *target);

@@ -31,6 +31,10 @@ struct tier_config *tier_config_free(struct tier_config *config)
 			free(config->machines[i].arguments[j]);
 		free(config->machines[i].arguments);
 	}
+	for (size_t i = 0; i < config->file_count; i++)
+		free(config->files[i]);
+	free(config->files);
+	free(config->places);
 	free(config->machines);
 	free(config->portals);
 	free(config->regions);
@@ -42,6 +46,8 @@ struct parser {
 	struct tier_config *config;
 	const char *file;
 	unsigned line;
+	size_t file_number;
+	char head[80]; /* "[Region near]" */
 	bool in_section;
 	enum config_section section;
 	void *target; /* the struct of the section; moves when its array grows */
@@ -61,19 +67,13 @@ static const char *quote(char buffer[static 68], const char *text)
 
 __attribute__((format(printf, 2, 3))) static int complain(struct parser *p, const char *format, ...)
 {
-	char object[sizeof(p->problem->object)], text[sizeof(p->problem->text)];
-	size_t length = strlen(p->file);
+	char object[96], text[sizeof(p->problem->text)];
 	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	/* Of a long name the end is worth more than the beginning, and the line number most. */
-	if (length > sizeof(object) - 16)
-		snprintf(object, sizeof(object), "...%s:%u",
-			 p->file + length - (sizeof(object) - 16), p->line);
-	else
-		snprintf(object, sizeof(object), "%s:%u", p->file, p->line);
+	config_place_text(object, p->file, p->line);
 	/* The reason says it all: no strerror() behind it. */
 	tier_problem_set(p->problem, TIER_E_REFUSED, object, NULL, "%s", text);
 	return -EINVAL;
@@ -133,6 +133,7 @@ static int open_section(struct parser *p, char *head)
 				quote(shown, head));
 	p->section = (enum config_section)i;
 	p->in_section = true;
+	snprintf(p->head, sizeof(p->head), "[%s%s%.68s]", kinds[i], *name ? " " : "", name);
 	if (p->section == CONFIG_DAEMON) {
 		p->target = config;
 		return *name ? complain(p, "section [Daemon] takes no name") : 0;
@@ -175,7 +176,8 @@ static int assign(struct parser *p, const char *name, const char *value)
 		r = key->store((char *)p->target + key->offset, key->bytes, value, &reason);
 		if (r == -EINVAL)
 			return complain(p, "%s=%s: %s", name, quote(shown, value), reason);
-		return r;
+		return r < 0 ? r
+			     : config_note_place(p->config, p->head, key, p->file_number, p->line);
 	}
 	return complain(p, "unknown key \"%s\" in this section", quote(shown, name));
 }
@@ -226,6 +228,9 @@ int tier_config_parse(struct tier_config *config, const char *text, size_t bytes
 	char line[LINE_MAX_BYTES];
 	int r;
 
+	r = config_note_file(config, file, &p.file_number);
+	if (r < 0)
+		return r;
 	for (size_t at = 0; at < bytes;) {
 		const char *end = memchr(text + at, '\n', bytes - at);
 		size_t length = end ? (size_t)(end - text) - at : bytes - at;
@@ -242,48 +247,6 @@ int tier_config_parse(struct tier_config *config, const char *text, size_t bytes
 			return r;
 		at += length + 1;
 	}
-	return 0;
-}
-
-static int incomplete(struct tier_problem *problem, const char *kind, const char *name,
-		      const char *reason)
-{
-	char object[96];
-
-	snprintf(object, sizeof(object), "[%s %s]", kind, name);
-	tier_problem_set(problem, TIER_E_REFUSED, object, NULL, "%s", reason);
-	return -EINVAL;
-}
-
-int config_check(const struct tier_config *config, struct tier_problem *problem)
-{
-	/* One beat may be late and one lost. */
-	if (config->cut_off_usec < 4 * config->beat_usec) {
-		tier_problem_set(problem, TIER_E_REFUSED, "[Daemon]", NULL,
-				 "CutOffSec= is less than four times BeatSec=");
-		return -EINVAL;
-	}
-	for (size_t i = 0; i < config->region_count; i++) {
-		const struct tier_config_region *rule = &config->regions[i];
-
-		if (!rule->match_serial && !rule->match_uuid[0] && !rule->match_path[0])
-			return incomplete(problem, "Region", rule->name,
-					  "needs MatchSerial=, MatchUUID= or MatchPath=");
-	}
-	for (size_t i = 0; i < config->portal_count; i++) {
-		const struct tier_config_portal *rule = &config->portals[i];
-		bool match = rule->match_serial || rule->match_uuid[0] || rule->match_path[0];
-
-		if (match == (rule->file[0] != '\0'))
-			return incomplete(problem, "Portal", rule->name,
-					  match ? "has both File= and a Match"
-						: "needs File=, MatchSerial=, MatchUUID= or "
-						  "MatchPath=");
-	}
-	for (size_t i = 0; i < config->machine_count; i++)
-		if (config->machines[i].memory_bytes == 0)
-			return incomplete(problem, "Machine", config->machines[i].name,
-					  "needs Memory=");
 	return 0;
 }
 

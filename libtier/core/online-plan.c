@@ -1,410 +1,388 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <inttypes.h>
-#include <limits.h>
 
 #include "online-plan.h"
-#include "tier-error.h"
+#include "online-survey.h"
+#include "online-words.h"
 #include "topology.h"
 
-/* The state of a region's memory, over all its dax devices. */
-struct memory {
-	uint64_t bytes;		    /* whole blocks only: what can be onlined */
-	size_t blocks, online;	    /* of those devices that are system RAM */
-	enum tier_zone zone;	    /* of the online ones; MIXED when they differ */
-	size_t daxs, bound;	    /* devices, and those that are system RAM already */
-	bool no_movable, no_kernel; /* some offline block cannot go there */
-	enum tier_memory_type type; /* LOCAL unless the kernel keeps kernel zones from it */
-	bool missing;		    /* a device is system RAM, but not all of its blocks exist */
+/* A request and what became of it. */
+struct wish {
+	const struct tier_online_request *request;
+	const struct tier_region *region;
+	struct online_memory memory;
+	struct online_candidate *candidate; /* NULL: it does not wait for a zone */
+	int code;			    /* refused */
+	struct tier_problem problem;
+	char reason[128]; /* why it does not wait */
 };
 
-struct tier_plan *tier_plan_free(struct tier_plan *plan)
+struct online_planning {
+	const struct tier_topology *topology;
+	struct tier_online_policy policy;
+	struct online_sum before, now, best;
+	struct wish *wishes;
+	struct online_candidate *candidates;
+	size_t candidate_count;
+	struct tier_plan *plan;
+};
+
+struct online_planning *online_planning_free(struct online_planning *p)
 {
-	if (!plan)
+	if (!p)
 		return NULL;
-	free(plan->decisions);
-	free(plan->steps);
-	free(plan);
+	free(p->wishes);
+	free(p->candidates);
+	tier_plan_free(p->plan);
+	free(p);
 	return NULL;
 }
 
-static int add_step(struct tier_plan *plan, enum tier_step_action action, const char *region,
-		    const char *dax, uint64_t block)
+/* Is it to be had at all, and may it go where it is wanted? */
+static int check_zones(struct wish *wish)
 {
-	struct tier_step *step = array_grow(&plan->steps, &plan->step_count, sizeof(*step));
+	const struct online_memory *memory = &wish->memory;
+	enum tier_online_zone wanted = wish->request->zone;
+	bool typed = memory->type > TIER_MEMORY_LOCAL;
+	struct online_candidate *candidate = wish->candidate;
 
-	if (!step)
-		return -ENOMEM;
-	step->action = action;
-	step->block = block;
-	copy_string(step->region, sizeof(step->region), region);
-	copy_string(step->dax, sizeof(step->dax), dax);
-	return 0;
-}
-
-static struct tier_decision *add_decision(struct tier_plan *plan, const char *region)
-{
-	struct tier_decision *decision =
-		array_grow(&plan->decisions, &plan->decision_count, sizeof(*decision));
-
-	if (decision)
-		copy_string(decision->region, sizeof(decision->region), region);
-	return decision;
-}
-
-/* kmem hands only whole memory blocks to the kernel. */
-static uint64_t usable_bytes(const struct tier_topology *topology, const struct tier_dax *dax)
-{
-	uint64_t size = topology->block_bytes;
-	uint64_t start = ROUND_UP(dax->start, size);
-	uint64_t end = (dax->start + dax->bytes) / size * size;
-
-	return end > start ? end - start : 0;
-}
-
-static void survey(const struct tier_topology *topology, const struct tier_dax *dax,
-		   struct memory *memory)
-{
-	const struct tier_block *block;
-	size_t count;
-
-	memory->daxs++;
-	memory->bytes += usable_bytes(topology, dax);
-	if (dax->mode != TIER_DAX_SYSTEM_RAM)
-		return;
-	memory->bound++;
-	block = tier_topology_range_blocks(topology, dax->start, dax->bytes, &count);
-	memory->blocks += count;
-	memory->missing |= count * topology->block_bytes < usable_bytes(topology, dax);
-	for (; count > 0; block++, count--) {
-		if (block->state == TIER_BLOCK_OFFLINE) {
-			memory->no_movable |= !block->can_movable;
-			memory->no_kernel |= !block->can_kernel;
-			continue;
-		}
-		memory->zone = memory->online == 0 || memory->zone == block->zone ? block->zone
-										  : TIER_ZONE_MIXED;
-		memory->online++;
-	}
-}
-
-static bool is_kernel_zone(enum tier_zone zone)
-{
-	return zone == TIER_ZONE_NORMAL || zone == TIER_ZONE_DMA || zone == TIER_ZONE_DMA32;
-}
-
-/* What the machine has before the plan, in bytes present in the zones. */
-static int sum_zones(const struct tier_topology *topology, uint64_t *ret_kernel,
-		     uint64_t *ret_movable)
-{
-	uint64_t kernel = 0, movable = 0;
-
-	for (size_t i = 0; i < topology->node_count; i++) {
-		const struct tier_node *node = &topology->nodes[i];
-
-		if (node->present_kernel_bytes == TIER_UNKNOWN_U64 ||
-		    node->present_movable_bytes == TIER_UNKNOWN_U64)
-			return TIER_E_REFUSED;
-		kernel += node->present_kernel_bytes;
-		movable += node->present_movable_bytes;
-	}
-	if (kernel == 0)
-		return TIER_E_REFUSED;
-	*ret_kernel = kernel;
-	*ret_movable = movable;
-	return 0;
-}
-
-static unsigned percent(uint64_t movable, uint64_t kernel)
-{
-	__uint128_t value = (__uint128_t)movable * 100 / kernel;
-
-	return value > UINT_MAX ? UINT_MAX : (unsigned)value;
-}
-
-static bool fits(uint64_t movable, uint64_t kernel, unsigned ratio_percent)
-{
-	return (__uint128_t)movable * 100 <= (__uint128_t)kernel * ratio_percent;
-}
-
-static void next_offline(char *text, size_t size, const char *region)
-{
-	snprintf(text, size, "take it offline first: tierctl offline %s", region);
-}
-
-/* Refuses what cannot be onlined as a whole; 0 if all of it is offline, or online in one zone. */
-static int check_region(const struct tier_topology *topology, const struct tier_region *region,
-			struct memory *ret, struct tier_problem *problem)
-{
-	const struct tier_dax *dax = NULL;
-	struct memory memory = {.type = region->type_by_kernel ? region->type : TIER_MEMORY_LOCAL};
-	char offline[80];
-
-	next_offline(offline, sizeof(offline), region->name);
-	if (topology->block_bytes == 0)
-		return tier_problem_set(problem, TIER_E_REFUSED, region->name,
-					"boot a kernel with CONFIG_MEMORY_HOTPLUG",
-					"cannot plan: this kernel has no memory blocks");
-	while ((dax = tier_topology_region_dax(topology, region->name, dax))) {
-		if (dax->start == TIER_UNKNOWN_U64)
-			return tier_problem_set(
-				problem, TIER_E_REFUSED, region->name, "try again as root",
-				"cannot plan: the physical address of %s is not readable",
-				dax->name);
-		survey(topology, dax, &memory);
-	}
-	if (memory.daxs == 0)
-		return tier_problem_set(
-			problem, TIER_E_REFUSED, region->name,
-			region->committed
-				? "modprobe dax_cxl; for pmem: ndctl create-namespace -m devdax"
-				: "commit it first: cxl enable-region",
-			"cannot be onlined: it has no dax device");
-	if (memory.bytes == 0)
-		return tier_problem_set(
-			problem, TIER_E_REFUSED, region->name, NULL,
-			"cannot be onlined: it holds no whole memory block of %" PRIu64 " MiB",
-			topology->block_bytes / MIB);
-	if (memory.missing)
-		return tier_problem_set(
-			problem, TIER_E_REFUSED, region->name,
-			"take it back first: tierctl offline --to-devdax, then try again",
-			"cannot be onlined: it is system RAM, but the kernel has made "
-			"memory blocks of only a part of it");
-	if (memory.online > 0 && (memory.online < memory.blocks || memory.bound < memory.daxs))
-		return tier_problem_set(
-			problem, TIER_E_BUSY, region->name, offline,
-			"is partly online: %zu of its %" PRIu64
-			" memory blocks, in zone %s; only a whole region is onlined",
-			memory.online, memory.bytes / topology->block_bytes,
-			tier_zone_name(memory.zone));
-	*ret = memory;
-	return 0;
-}
-
-static int add_online_steps(struct tier_plan *plan, const struct tier_topology *topology,
-			    const struct tier_region *region, enum tier_step_action action)
-{
-	const struct tier_dax *dax = NULL;
-	int r = 0;
-
-	while (r == 0 && (dax = tier_topology_region_dax(topology, region->name, dax))) {
-		const struct tier_block *block;
-		size_t count;
-
-		if (usable_bytes(topology, dax) == 0)
-			continue;
-		if (dax->mode != TIER_DAX_SYSTEM_RAM) {
-			r = add_step(plan, TIER_STEP_BIND_RAM, region->name, dax->name,
-				     TIER_UNKNOWN_U64);
-			if (r == 0)
-				r = add_step(plan, action, region->name, dax->name,
-					     TIER_UNKNOWN_U64);
-			continue;
-		}
-		block = tier_topology_range_blocks(topology, dax->start, dax->bytes, &count);
-		for (size_t i = 0; r == 0 && i < count; i++)
-			r = add_step(plan, action, region->name, dax->name, block[i].index);
-	}
-	return r;
-}
-
-/* Chooses the zone; fills in the reason; TIER_E_RATIO if what is wanted is not allowed. */
-static int choose(const struct tier_online_policy *policy, enum tier_online_zone wanted,
-		  const struct memory *memory, struct tier_decision *decision,
-		  struct tier_problem *problem)
-{
-	uint64_t kernel = decision->kernel_bytes_before, before = decision->movable_bytes_before;
-	uint64_t after = before + memory->bytes;
-	unsigned ratio = policy->ratio_percent;
-	bool fit = fits(after, kernel, ratio), movable;
-	char after_text[16], kernel_text[16], sum[160];
-
-	snprintf(sum, sizeof(sum),
-		 "%s movable after this against %s kernel is %u %%, allowed %u %%",
-		 format_bytes(after_text, after), format_bytes(kernel_text, kernel),
-		 percent(after, kernel), ratio);
-	if (wanted == TIER_ONLINE_MOVABLE && !fit)
-		return tier_problem_set(problem, TIER_E_RATIO, decision->region,
-					"allow more with --ratio, or choose --zone kernel",
-					"cannot go to Movable: %s", sum);
-	movable = wanted == TIER_ONLINE_MOVABLE ||
-		  (wanted == TIER_ONLINE_AUTO && fit && !memory->no_movable);
-	if (!movable && memory->type > TIER_MEMORY_LOCAL && wanted == TIER_ONLINE_KERNEL)
-		return tier_problem_set(problem, TIER_E_REFUSED, decision->region,
+	if (wanted == TIER_ONLINE_KERNEL && typed)
+		return tier_problem_set(&wish->problem, TIER_E_REFUSED, wish->region->name,
 					"choose --zone movable, or type it Local",
 					"cannot go to a kernel zone: %s memory has none",
 					tier_memory_type_name(memory->type));
-	if (!movable && memory->type > TIER_MEMORY_LOCAL)
-		return tier_problem_set(problem, TIER_E_RATIO, decision->region,
-					"allow more with --ratio, or type it Local",
-					"cannot go to Movable: %s; %s memory has no kernel zone",
-					sum, tier_memory_type_name(memory->type));
-	if (movable ? memory->no_movable : memory->no_kernel)
-		return tier_problem_set(
-			problem, TIER_E_REFUSED, decision->region, "see tierctl list blocks",
-			"cannot go to %s: the kernel does not offer that zone for every "
-			"one of its memory blocks",
-			movable ? "Movable" : "a kernel zone");
-	decision->zone = movable ? TIER_ZONE_MOVABLE : TIER_ZONE_NORMAL;
-	decision->ratio_percent_after = percent(movable ? after : before, kernel);
-	if (movable)
-		snprintf(decision->reason, sizeof(decision->reason), "Movable: %s", sum);
-	else if (wanted == TIER_ONLINE_KERNEL)
-		snprintf(decision->reason, sizeof(decision->reason),
-			 "Normal: a kernel zone was asked for");
-	else if (ratio == 0)
-		snprintf(decision->reason, sizeof(decision->reason),
-			 "Normal: a ratio of 0 sends everything to a kernel zone");
-	else if (fit)
-		snprintf(decision->reason, sizeof(decision->reason),
-			 "Normal: the kernel does not offer Movable for all of it");
-	else
-		snprintf(decision->reason, sizeof(decision->reason), "Normal: as Movable, %s", sum);
+	candidate->may_movable = wanted != TIER_ONLINE_KERNEL && !memory->no_movable;
+	candidate->may_kernel = wanted != TIER_ONLINE_MOVABLE && !memory->no_kernel && !typed;
+	if (candidate->may_movable || candidate->may_kernel)
+		return 0;
+	return tier_problem_set(&wish->problem, TIER_E_REFUSED, wish->region->name,
+				"see tierctl list blocks",
+				"cannot go to %s: the kernel does not offer that zone for every "
+				"one of its memory blocks",
+				wanted == TIER_ONLINE_KERNEL ? "a kernel zone" : "Movable");
+}
+
+static int check_online(struct wish *wish)
+{
+	enum tier_online_zone wanted = wish->request->zone;
+	enum tier_zone zone = wish->memory.zone;
+	bool as_wanted = zone == TIER_ZONE_MOVABLE
+				 ? wanted != TIER_ONLINE_KERNEL
+				 : online_is_kernel_zone(zone) && wanted != TIER_ONLINE_MOVABLE;
+	char offline[80];
+
+	if (!as_wanted)
+		return tier_problem_set(&wish->problem, TIER_E_BUSY, wish->region->name,
+					online_next_offline(offline, wish->region->name),
+					"is already online, in zone %s", tier_zone_name(zone));
+	snprintf(wish->reason, sizeof(wish->reason), "already online in %s", tier_zone_name(zone));
 	return 0;
 }
 
-static int plan_request(struct tier_plan *plan, const struct tier_topology *topology,
-			const struct tier_online_policy *policy,
-			const struct tier_online_request *request, uint64_t kernel,
-			uint64_t *movable, struct tier_problem *problem)
+static int look_at(struct online_planning *p, size_t number)
 {
-	const struct tier_region *region = tier_topology_region(topology, request->region);
-	struct tier_decision *decision;
-	struct memory memory;
-	char offline[80];
+	struct wish *wish = &p->wishes[number];
+	const struct tier_online_request *request = wish->request = &p->policy.requests[number];
 	int r;
 
-	next_offline(offline, sizeof(offline), request->region);
-	if (!region)
-		return tier_problem_set(problem, TIER_E_NOT_FOUND, request->region,
+	wish->region = tier_topology_region(p->topology, request->region);
+	if (!wish->region)
+		return tier_problem_set(&wish->problem, TIER_E_NOT_FOUND, request->region,
 					"see tierctl list regions", "no such region");
-	for (size_t i = 0; i < plan->decision_count; i++)
-		if (streq(plan->decisions[i].region, request->region))
-			return tier_problem_set(problem, -EINVAL, request->region, NULL,
+	for (size_t i = 0; i < number; i++)
+		if (p->wishes[i].region == wish->region)
+			return tier_problem_set(&wish->problem, -EINVAL, request->region, NULL,
 						"named more than once");
-	decision = add_decision(plan, region->name);
-	if (!decision)
-		return tier_problem_set(problem, -ENOMEM, region->name, NULL, "cannot plan");
-	decision->kernel_bytes_before = kernel;
-	decision->movable_bytes_before = *movable;
-	decision->ratio_percent_after = percent(*movable, kernel);
 	if (request->zone == TIER_ONLINE_NO) {
-		snprintf(decision->reason, sizeof(decision->reason), "left as it is: Online=no");
+		snprintf(wish->reason, sizeof(wish->reason), "left as it is: Online=no%s%s",
+			 request->rule[0] ? " by " : "", request->rule);
 		return 0;
 	}
-	r = check_region(topology, region, &memory, problem);
+	r = online_survey(p->topology, wish->region, &wish->memory, &wish->problem);
 	if (r)
 		return r;
-	decision->bytes = memory.bytes;
-	if (memory.online > 0) {
-		bool as_wanted = memory.zone == TIER_ZONE_MOVABLE
-					 ? request->zone != TIER_ONLINE_KERNEL
-					 : is_kernel_zone(memory.zone) &&
-						   request->zone != TIER_ONLINE_MOVABLE;
-		if (!as_wanted)
-			return tier_problem_set(problem, TIER_E_BUSY, region->name, offline,
-						"is already online, in zone %s",
-						tier_zone_name(memory.zone));
-		snprintf(decision->reason, sizeof(decision->reason), "already online in %s",
-			 tier_zone_name(memory.zone));
+	if (wish->memory.online > 0)
+		return check_online(wish);
+	wish->candidate = &p->candidates[p->candidate_count];
+	*wish->candidate = (struct online_candidate){
+		.bytes = wish->memory.bytes, .weight = request->weight ?: TIER_WEIGHT_DEFAULT};
+	r = check_zones(wish);
+	if (r)
+		wish->candidate = NULL;
+	else
+		p->candidate_count++;
+	return r;
+}
+
+/* Movable was the only zone, and there is no room in it. */
+static int refuse_ratio(struct online_planning *p, struct wish *wish)
+{
+	const struct online_memory *memory = &wish->memory;
+	struct online_sum sum = p->best;
+	char text[160], why[80] = "";
+
+	sum.movable += memory->bytes;
+	online_sum_text(text, &sum, p->policy.ratio_percent);
+	if (memory->type > TIER_MEMORY_LOCAL)
+		snprintf(why, sizeof(why), "; %s memory has no kernel zone",
+			 tier_memory_type_name(memory->type));
+	else if (memory->no_kernel)
+		snprintf(why, sizeof(why), "; the kernel offers no kernel zone for all of it");
+	return tier_problem_set(&wish->problem, TIER_E_RATIO, wish->region->name,
+				memory->type > TIER_MEMORY_LOCAL
+					? "allow more with --ratio, or type it Local"
+					: "allow more with --ratio, or choose --zone kernel",
+				"cannot go to Movable: %s%s", text, why);
+}
+
+/* How many steps a dax device takes, and the steps if there is room for them. */
+static size_t device_steps(const struct online_planning *p, const struct tier_dax *dax,
+			   enum tier_step_action action, struct tier_step *steps)
+{
+	struct tier_step step = {.action = action, .block = TIER_UNKNOWN_U64};
+	const struct tier_block *block;
+	size_t count;
+
+	if (online_usable_bytes(p->topology, dax) == 0)
 		return 0;
+	copy_string(step.region, sizeof(step.region), dax->region);
+	copy_string(step.dax, sizeof(step.dax), dax->name);
+	if (dax->mode != TIER_DAX_SYSTEM_RAM) {
+		if (steps) {
+			steps[0] = steps[1] = step;
+			steps[0].action = TIER_STEP_BIND_RAM;
+		}
+		return 2;
 	}
-	r = choose(policy, request->zone, &memory, decision, problem);
-	if (r)
+	block = tier_topology_range_blocks(p->topology, dax->start, dax->bytes, &count);
+	for (size_t i = 0; steps && i < count; i++) {
+		steps[i] = step;
+		steps[i].block = block[i].index;
+	}
+	return count;
+}
+
+static size_t region_steps(const struct online_planning *p, const struct tier_decision *decision,
+			   struct tier_step *steps)
+{
+	enum tier_step_action action = decision->zone == TIER_ZONE_MOVABLE
+					       ? TIER_STEP_ONLINE_MOVABLE
+					       : TIER_STEP_ONLINE_KERNEL;
+	const struct tier_dax *dax = NULL;
+	size_t count = 0;
+
+	if (decision->zone == TIER_ZONE_NONE || decision->arrival)
+		return 0;
+	while ((dax = tier_topology_region_dax(p->topology, decision->region, dax)))
+		count += device_steps(p, dax, action, steps ? steps + count : NULL);
+	return count;
+}
+
+/* Counted first: there may be millions. */
+static int add_steps(struct online_planning *p)
+{
+	struct tier_plan *plan = p->plan;
+	size_t count = 0;
+
+	for (size_t i = 0; i < plan->decision_count; i++)
+		count += region_steps(p, &plan->decisions[i], NULL);
+	if (count == 0)
+		return 0;
+	plan->steps = calloc(count, sizeof(*plan->steps));
+	if (!plan->steps)
+		return -ENOMEM;
+	for (size_t i = 0; i < plan->decision_count; i++)
+		plan->step_count +=
+			region_steps(p, &plan->decisions[i], plan->steps + plan->step_count);
+	return 0;
+}
+
+/* What the machine has when a device is online; @final: when all are. */
+static int decide(struct online_planning *p, const char *name, enum tier_online_zone wanted,
+		  uint64_t bytes, enum tier_zone zone, const struct online_sum *final,
+		  bool no_movable, struct tier_decision **ret)
+{
+	struct tier_decision *decision = online_add_decision(p->plan, name);
+
+	if (!decision)
+		return -ENOMEM;
+	decision->wanted = wanted;
+	decision->bytes = bytes;
+	decision->zone = zone;
+	decision->kernel_bytes_before = p->now.kernel;
+	decision->movable_bytes_before = p->now.movable;
+	if (zone == TIER_ZONE_MOVABLE)
+		p->now.movable += bytes;
+	else if (zone == TIER_ZONE_NORMAL)
+		p->now.kernel += bytes;
+	decision->ratio_percent_after = online_percent(&p->now);
+	if (zone != TIER_ZONE_NONE)
+		online_reason(decision, &p->now, final, p->policy.ratio_percent, no_movable);
+	*ret = decision;
+	return 0;
+}
+
+static int decide_wish(struct online_planning *p, const struct wish *wish,
+		       const struct online_sum *final)
+{
+	enum tier_zone zone =
+		wish->candidate && !wish->code ? wish->candidate->zone : TIER_ZONE_NONE;
+	struct tier_decision *decision;
+	int r = decide(p, wish->request->region, wish->request->zone, wish->memory.bytes, zone,
+		       final, wish->memory.no_movable, &decision);
+
+	if (r < 0)
 		return r;
-	bool to_movable = decision->zone == TIER_ZONE_MOVABLE;
-	if (to_movable)
-		*movable += memory.bytes;
-	if (add_online_steps(plan, topology, region,
-			     to_movable ? TIER_STEP_ONLINE_MOVABLE : TIER_STEP_ONLINE_KERNEL) < 0)
-		return tier_problem_set(problem, -ENOMEM, region->name, NULL, "cannot plan");
+	if (zone != TIER_ZONE_NONE)
+		return 0;
+	decision->code = wish->code;
+	copy_string(decision->reason, sizeof(decision->reason),
+		    wish->code ? wish->problem.text : wish->reason);
+	copy_string(decision->next, sizeof(decision->next), wish->code ? wish->problem.next : "");
+	return 0;
+}
+
+/*
+ * What feeds the kernel first, so that the ratio is never exceeded on the way; then what becomes
+ * Movable; at last those about which there is nothing to do.
+ */
+static int decide_all(struct online_planning *p)
+{
+	static const enum tier_zone order[] = {TIER_ZONE_NORMAL, TIER_ZONE_MOVABLE, TIER_ZONE_NONE};
+	struct online_sum final = p->now;
+	int r = 0;
+
+	for (size_t i = 0; i < p->candidate_count; i++) {
+		const struct online_candidate *candidate = &p->candidates[i];
+
+		final.kernel += candidate->zone == TIER_ZONE_NORMAL ? candidate->bytes : 0;
+		final.movable += candidate->zone == TIER_ZONE_MOVABLE ? candidate->bytes : 0;
+	}
+	for (size_t turn = 0; turn < ARRAY_SIZE(order); turn++)
+		for (size_t i = 0; r == 0 && i < p->policy.request_count; i++) {
+			const struct wish *wish = &p->wishes[i];
+			enum tier_zone zone =
+				wish->candidate ? wish->candidate->zone : TIER_ZONE_NONE;
+
+			if (zone == order[turn])
+				r = decide_wish(p, wish, &final);
+		}
+	return r;
+}
+
+static int decide_arrival(struct online_planning *p, const struct tier_online_arrival *arrival)
+{
+	uint64_t unit = p->topology->block_bytes;
+	struct online_candidate one = {.bytes = unit ? arrival->bytes / unit * unit : 0,
+				       .weight = TIER_WEIGHT_DEFAULT,
+				       .may_movable = true,
+				       .may_kernel = true};
+	struct online_sum best, final = p->now;
+	struct tier_decision *decision;
+	int r = 0;
+
+	if (one.bytes > 0)
+		r = online_choose(&p->now, p->policy.ratio_percent, unit, &one, 1, &best);
+	if (r < 0)
+		return r;
+	*(one.zone == TIER_ZONE_MOVABLE ? &final.movable : &final.kernel) += one.bytes;
+	r = decide(p, arrival->name, TIER_ONLINE_AUTO, one.bytes, one.zone, &final, false,
+		   &decision);
+	if (r < 0)
+		return r;
+	decision->arrival = true;
+	if (one.bytes == 0)
+		snprintf(decision->reason, sizeof(decision->reason),
+			 "cannot be onlined: it holds no whole memory block of %" PRIu64 " MiB",
+			 unit / MIB);
+	return 0;
+}
+
+static int refuse(const struct wish *wish, struct tier_problem *problem)
+{
+	if (problem)
+		*problem = wish->problem;
+	return wish->code;
+}
+
+int online_prepare(const struct tier_topology *topology, const struct tier_online_policy *policy,
+		   struct online_planning **ret, struct tier_problem *problem)
+{
+	_cleanup_planning_ struct online_planning *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return tier_problem_set(problem, -ENOMEM, "plan", NULL, "cannot plan");
+	p->topology = topology;
+	p->policy = *policy;
+	p->wishes = calloc(policy->request_count + 1, sizeof(*p->wishes));
+	p->candidates = calloc(policy->request_count + 1, sizeof(*p->candidates));
+	if (!p->wishes || !p->candidates)
+		return tier_problem_set(problem, -ENOMEM, "plan", NULL, "cannot plan");
+	if (online_sum(topology, &p->before))
+		return tier_problem_set(problem, TIER_E_REFUSED, "/proc/zoneinfo", NULL,
+					"cannot plan: it does not say how much memory each zone "
+					"has, so the ratio is unknown");
+	for (size_t i = 0; i < policy->request_count; i++) {
+		struct wish *wish = &p->wishes[i];
+
+		wish->code = look_at(p, i);
+		if (wish->code && !policy->keep_going)
+			return refuse(wish, problem);
+	}
+	*ret = TAKE(p);
+	return 0;
+}
+
+/* Lets those that wait for a zone have theirs. */
+static int choose(struct online_planning *p, struct tier_problem *problem)
+{
+	int r = online_choose(&p->now, p->policy.ratio_percent, MAX(p->topology->block_bytes, 1u),
+			      p->candidates, p->candidate_count, &p->best);
+
+	if (r < 0)
+		return tier_problem_set(problem, r, "plan", NULL, "cannot plan");
+	for (size_t i = 0; i < p->policy.request_count; i++) {
+		struct wish *wish = &p->wishes[i];
+
+		if (!wish->candidate)
+			continue;
+		wish->code = wish->candidate->zone == TIER_ZONE_NONE ? refuse_ratio(p, wish) : 0;
+		if (wish->code && !p->policy.keep_going)
+			return refuse(wish, problem);
+	}
+	return 0;
+}
+
+int online_finish(struct online_planning *p, unsigned ratio_percent, bool steps,
+		  struct tier_plan **ret_plan, struct tier_problem *problem)
+{
+	int r;
+
+	p->policy.ratio_percent = ratio_percent;
+	p->now = p->before;
+	tier_plan_free(p->plan);
+	p->plan = calloc(1, sizeof(*p->plan));
+	if (!p->plan)
+		return tier_problem_set(problem, -ENOMEM, "plan", NULL, "cannot plan");
+	r = choose(p, problem);
+	if (r != 0)
+		return r;
+	r = decide_all(p);
+	for (size_t i = 0; r == 0 && i < p->policy.arrival_count; i++)
+		r = decide_arrival(p, &p->policy.arrivals[i]);
+	if (r == 0 && steps)
+		r = add_steps(p);
+	if (r < 0)
+		return tier_problem_set(problem, r, "plan", NULL, "cannot plan");
+	*ret_plan = TAKE(p->plan);
 	return 0;
 }
 
 int tier_plan_online(const struct tier_topology *topology, const struct tier_online_policy *policy,
 		     struct tier_plan **ret_plan, struct tier_problem *problem)
 {
-	_cleanup_plan_ struct tier_plan *plan = calloc(1, sizeof(*plan));
-	uint64_t kernel = 0, movable = 0;
-	int r;
+	_cleanup_planning_ struct online_planning *planning = NULL;
+	int r = online_prepare(topology, policy, &planning, problem);
 
-	if (!plan)
-		return tier_problem_set(problem, -ENOMEM, "plan", NULL, "cannot plan");
-	if (sum_zones(topology, &kernel, &movable))
-		return tier_problem_set(problem, TIER_E_REFUSED, "/proc/zoneinfo", NULL,
-					"cannot plan: it does not say how much memory each zone "
-					"has, so the ratio is unknown");
-	for (size_t i = 0; i < policy->request_count; i++) {
-		/* Kernel memory that the plan adds does not count, so kernel stays as it is. */
-		r = plan_request(plan, topology, policy, &policy->requests[i], kernel, &movable,
-				 problem);
-		if (r)
-			return r;
-	}
-	*ret_plan = TAKE(plan);
-	return 0;
-}
-
-int tier_plan_offline(const struct tier_topology *topology, const char *name, bool to_devdax,
-		      struct tier_plan **ret_plan, struct tier_problem *problem)
-{
-	_cleanup_plan_ struct tier_plan *plan = calloc(1, sizeof(*plan));
-	const struct tier_region *region = tier_topology_region(topology, name);
-	struct tier_decision *decision;
-	size_t online = 0, bound = 0;
-	uint64_t bytes = 0, kernel = 0, movable = 0;
-	int r = 0;
-
-	if (!region)
-		return tier_problem_set(problem, TIER_E_NOT_FOUND, name, "see tierctl list regions",
-					"no such region");
-	decision = plan ? add_decision(plan, name) : NULL;
-	if (!decision)
-		return tier_problem_set(problem, -ENOMEM, name, NULL, "cannot plan");
-	if (sum_zones(topology, &kernel, &movable) == 0) {
-		decision->kernel_bytes_before = kernel;
-		decision->movable_bytes_before = movable;
-	}
-	/* Backwards over the devices, so that the highest block goes first. */
-	for (size_t i = topology->dax_count; r == 0 && i-- > 0;) {
-		const struct tier_dax *dax = &topology->daxs[i];
-		const struct tier_block *block;
-		size_t count;
-
-		if (!streq(dax->region, name) || dax->mode != TIER_DAX_SYSTEM_RAM)
-			continue;
-		if (dax->start == TIER_UNKNOWN_U64)
-			return tier_problem_set(
-				problem, TIER_E_REFUSED, name, "try again as root",
-				"cannot plan: the physical address of %s is not readable",
-				dax->name);
-		bound++;
-		block = tier_topology_range_blocks(topology, dax->start, dax->bytes, &count);
-		while (r == 0 && count-- > 0) {
-			if (block[count].state == TIER_BLOCK_OFFLINE)
-				continue;
-			online++;
-			bytes += topology->block_bytes;
-			uint64_t *sum = block[count].zone == TIER_ZONE_MOVABLE ? &movable : &kernel;
-			*sum -= MIN(*sum, topology->block_bytes);
-			r = add_step(plan, TIER_STEP_OFFLINE, name, dax->name, block[count].index);
-		}
-		if (r == 0 && to_devdax)
-			r = add_step(plan, TIER_STEP_BIND_DEVDAX, name, dax->name,
-				     TIER_UNKNOWN_U64);
-	}
-	if (r < 0)
-		return tier_problem_set(problem, r, name, NULL, "cannot plan");
-	decision->bytes = bytes;
-	decision->ratio_percent_after = kernel ? percent(movable, kernel) : 0;
-	if (bound == 0)
-		snprintf(decision->reason, sizeof(decision->reason), "not system RAM already");
-	else if (online == 0)
-		snprintf(decision->reason, sizeof(decision->reason),
-			 "all of it is offline already");
-	else
-		snprintf(decision->reason, sizeof(decision->reason),
-			 "%zu memory blocks are evacuated and taken offline", online);
-	*ret_plan = TAKE(plan);
-	return 0;
+	return r ?: online_finish(planning, policy->ratio_percent, true, ret_plan, problem);
 }

@@ -53,6 +53,7 @@ static int build_node(const void *element, sd_json_variant **ret)
 			      JSON_U64("free_bytes", n->free_bytes),
 			      JSON_U64("present_kernel_bytes", n->present_kernel_bytes),
 			      JSON_U64("present_movable_bytes", n->present_movable_bytes),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("cma_bytes", n->cma_bytes),
 			      JSON_U64("read_latency_nsec", n->read_latency_nsec),
 			      JSON_U64("write_latency_nsec", n->write_latency_nsec),
 			      JSON_U64("read_bandwidth_mbps", n->read_bandwidth_mbps),

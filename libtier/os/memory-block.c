@@ -33,7 +33,7 @@ static int read_state(const struct sysfs *sysfs, uint64_t block, bool *ret_onlin
 int memory_block_zone(const struct sysfs *sysfs, uint64_t block, enum tier_zone *ret)
 {
 	char text[64];
-	bool online;
+	bool online = false;
 	int r = read_state(sysfs, block, &online);
 
 	if (r < 0)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <inttypes.h>
-
 #include "topology-read.h"
+#include "zoneinfo.h"
 
 /*
  * Nodes come from sysfs on this machine as well: libnuma reads distances and the highest node when
@@ -92,37 +91,29 @@ static int read_tiers(const struct sysfs *sysfs, struct tier_topology *topology)
 	return 0;
 }
 
-/*
- * "Node 0, zone   Normal", then lines of "name value" of which "present" counts the pages of the
- * zone; /proc/zoneinfo lists the zones of memoryless nodes too.
- */
-static int read_zoneinfo(const struct sysfs *sysfs, struct tier_topology *topology)
+static int read_zones(const struct sysfs *sysfs, struct tier_topology *topology)
 {
-	_cleanup_free_ char *text = NULL;
-	struct tier_node *node = NULL;
-	bool movable = false, device = false;
-	char *save = NULL;
-	int r = sysfs_read_text(sysfs, &text, "proc/zoneinfo");
+	_cleanup_zoneinfo_ struct zoneinfo info = {};
+	int r = zoneinfo_read(sysfs, &info);
 
 	if (r)
 		return r < 0 ? r : 0;
 	for (size_t i = 0; i < topology->node_count; i++)
 		topology->nodes[i].present_kernel_bytes = topology->nodes[i].present_movable_bytes =
 			0;
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		char zone[32];
-		uint64_t pages;
-		int id;
+	for (size_t i = 0; i < info.count; i++) {
+		const struct zoneinfo_zone *zone = &info.zones[i];
+		struct tier_node *node =
+			(struct tier_node *)tier_topology_node(topology, zone->node);
 
-		if (sscanf(line, "Node %d, zone %31s", &id, zone) == 2) {
-			node = (struct tier_node *)tier_topology_node(topology, id);
-			movable = streq(zone, "Movable");
-			device = streq(zone, "Device");
-		} else if (node && !device && sscanf(line, " present %" SCNu64, &pages) == 1) {
-			uint64_t *sum = movable ? &node->present_movable_bytes
-						: &node->present_kernel_bytes;
-			*sum += pages * topology->page_bytes;
+		if (!node)
+			continue;
+		if (zone->id == TIER_ZONE_MOVABLE) {
+			node->present_movable_bytes += zone->present_pages * topology->page_bytes;
+			continue;
 		}
+		node->present_kernel_bytes += zone->present_pages * topology->page_bytes;
+		node->cma_bytes += zone->cma_pages * topology->page_bytes;
 	}
 	return 0;
 }
@@ -154,6 +145,6 @@ int topology_read_nodes(const struct sysfs *sysfs, struct tier_topology *topolog
 		if (r < 0)
 			return r;
 	}
-	r = read_zoneinfo(sysfs, topology);
+	r = read_zones(sysfs, topology);
 	return r < 0 ? r : read_tiers(sysfs, topology);
 }

@@ -54,8 +54,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		HOLDS(config_name_valid(config->portals[i].name));
 	tier_config_region_rule(config, &region);
 	tier_config_portal_rule(config, &region);
-	if (config_check(config, &problem) < 0)
-		HOLDS(problem.object[0] == '[' && problem.text[0] != '\0');
+	/* Something is missing in a section, or a line contradicts another one, which is named as well. */
+	if (config_check(config, &problem) < 0) {
+		HOLDS(problem.text[0] != '\0');
+		HOLDS(problem.object[0] == '[' || (strncmp(problem.object, "fuzz.conf:", 10) == 0 &&
+						   strstr(problem.text, "(fuzz.conf:")));
+	}
 	tier_config_free(config);
 	return 0;
 }

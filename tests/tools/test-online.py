@@ -55,11 +55,21 @@ def test_list():
 
 def test_bad_words():
     refused("list", "portals", status=2, says=['"portals"', "regions"])
-    refused("plan", status=2)
+    refused("explain", status=2)
+    refused("explain", "region0", "region1", status=2)
+    refused("explain", "region1", "--what-if", "1..2", status=2)
+    refused("plan", "--zone", "movable", status=2, says=["--zone needs a REGION"])
     refused("plan", "region1", "--ratio", "x", status=2, says=["--ratio", '"x"'])
     refused("plan", "region1", "--ratio=-1", status=2)
     refused("plan", "region1", "--ratio", "99999999999999999999", status=2)
     refused("plan", "region1", "--zone", "DMA", status=2, says=["movable"])
+    for verb in "plan", "explain", "online":
+        refused(verb, "region1", "--ratio", "10001", status=2, says=["10000", "10001"])
+    for word in "200", "200..", "..500", "200...500", "200..500x", "200..10001", "-1..5":
+        refused("plan", "--what-if=" + word, status=2, says=[f'"{word}"', "200..500"])
+    refused("plan", "--what-if", "500..200", status=2, says=["lower one comes first", "200..500"])
+    for word in "", "0", "16X", "16G@", "16G@3", "16G@node", "16G@node1024", "1" * 40, "8192T":
+        refused("plan", "--add=" + word, status=2, says=[f'"{word}"', "16G@node3"])
     refused("offline", "region0", "region1", status=2)
     refused("list", sysroot="/nonexistent", says=["/nonexistent"])
 
@@ -74,6 +84,147 @@ def test_plan():
     assert plan["decisions"][0]["zone"] == "Movable" and plan["decisions"][0]["bytes"] == 512 << 20
     assert [(s["action"], s["block"]) for s in plan["steps"]] == [("online-movable", n) for n in range(210, 214)]
     assert "nothing to do: already online in Movable" in good("plan", "region0")
+
+
+def changed(directory, name, text):
+    """A file of a copy of the dump."""
+    os.makedirs(os.path.dirname(f"{directory}/{name}"), exist_ok=True)
+    with open(f"{directory}/{name}", "w", encoding="ascii") as file:
+        file.write(text)
+
+
+MEMINFO = """MemTotal:        4194304 kB
+MemFree:         2097152 kB
+KernelStack:       10240 kB
+PageTables:        20480 kB
+Slab:             163840 kB
+SReclaimable:     122880 kB
+VmallocUsed:        8192 kB
+Percpu:             2048 kB
+"""
+
+
+def test_plan_of_the_machine():
+    """What the configuration wants, refusals among it, what comes next, and what the machine bears."""
+    text = good("plan")
+    assert "Now: 1G movable against 2.0G kernel; allowed 301 %" in text, text
+    assert "region1: nothing to do: left as it is: Online=no by [Daemon]" in text, text
+    assert "tierctl explain region0" in text and "not known: /proc/meminfo" in text, text
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(["cp", "-a", DUMP + "/.", directory], check=True)
+        changed(directory, "proc/meminfo", MEMINFO)
+        changed(directory, "proc/vmstat", "nr_memmap_pages 4096\nnr_memmap_boot_pages 8190\n")
+        rules = directory + "/etc/cxl-tier/cxl-tierd.conf"
+        changed(directory, "etc/cxl-tier/cxl-tierd.conf",
+                "[Daemon]\nRatio=60\nOnline=auto\n[Region second]\n"
+                "MatchPath=/sys/bus/cxl/devices/region1\nOnline=movable\nWeight=7\n")
+        text = good("plan", sysroot=directory, config=None)
+        assert "region1: refused: cannot go to Movable: " in text and "75 %, allowed 60 %" in text, text
+        assert "region0: nothing to do: already online in Movable" in text, text
+        whole = json.loads(good("plan", "--json", sysroot=directory, config=None))
+        assert [(d["region"], d["refused"]) for d in whole["decisions"]] == [("region1", True), ("region0", False)]
+        assert whole["steps"] == [] and "what_if" not in whole, whole
+        bears = whole["bearing"]
+        mib = 1 << 20
+        assert (bears["page_tables_bytes_per_gib"], bears["slab_bytes_per_gib"], bears["other_bytes_per_gib"]) == (
+            10 * mib, 20 * mib, 10 * mib), bears
+        # 48 MiB of struct pages (less two pages) for 2047.5 + 1024 MiB.
+        assert 15 * mib < bears["memmap_bytes_per_gib"] < 17 * mib, bears
+        assert "per GiB in use: page tables 10M, slab 20M, other 10M" in text, text
+        assert f"bears {bears['least_percent']} %" in text and bears["least_percent"] < bears["most_percent"], text
+        # The limit of an answer is said, too.
+        assert "more than half" not in text
+        changed(directory, "proc/meminfo", MEMINFO.replace("2097152", "3097152"))
+        assert "more than half of its memory is free" in good("plan", sysroot=directory, config=None)
+        # The kernel's default ratio is more than 100 MiB of slab per GiB allow.
+        changed(directory, "proc/meminfo", MEMINFO.replace("20480", "920480"))
+        assert "allows more than that" in good("plan", "--ratio", "9999", sysroot=directory, config=None)
+        # Two lines that contradict each other: nobody plans with them.
+        changed(directory, "etc/cxl-tier/cxl-tierd.conf", "[Daemon]\nRatio=0\nOnline=movable\n")
+        for words in ("plan",), ("plan", "region1"), ("explain", "region1"), ("online", "region1", "--dry-run"):
+            refused(*words, sysroot=directory, config=None, says=[f"{rules}:3", f"Ratio=0 ({rules}:2)"])
+
+
+def test_what_if():
+    ranges = json.loads(good("plan", "region1", "--what-if", "0..10000", "--json"))["what_if"]
+    assert [(r["low_percent"], r["high_percent"]) for r in ranges] == [(0, 75), (76, 10000)], ranges
+    assert [r["regions"] for r in ranges] == [[{"region": "region1", "zone": zone}] for zone in ("Normal", "Movable")]
+    assert [r["movable_bytes"] >> 20 for r in ranges] == [1024, 1536]
+    # Each side of the border, as a plan of its own.
+    for ratio, zone in ("75", "Normal"), ("76", "Movable"):
+        assert json.loads(good("plan", "region1", "--ratio", ratio, "--json"))["decisions"][0]["zone"] == zone
+    text = good("plan", "region1", "--what-if", "200..500")
+    assert "  200 ..   500 %  1.5G movable, 2.0G kernel: region1 Movable" in text, text
+    assert "At another ratio" not in good("plan", "region1")
+
+
+def test_arrivals():
+    words = ("plan", "region1", "--add", "16G@node3", "--add", "1G@node0")
+    whole = json.loads(good(*words, "--json"))
+    assert [(d["region"], d["zone"], d["arrival"]) for d in whole["decisions"]] == [
+        ("region1", "Movable", False), ("new0", "Normal", True), ("new1", "Movable", True)], whole
+    # 16 GiB feed the kernel, and so there is more room afterwards.
+    assert whole["decisions"][2]["kernel_bytes_before"] == whole["decisions"][0]["kernel_bytes_before"] + (16 << 30)
+    rule = {a["region"]: {(k["online_policy"], k["numa_aware"]): k["zone"] for k in a["kernel_rule"]}
+            for a in whole["arrivals"]}
+    assert set(rule["new0"].values()) == {"Normal"}, rule
+    assert rule["new1"]["auto-movable", True] == rule["new1"]["auto-movable", False] == "Movable", rule
+    text = good(*words)
+    assert "new0: 16G that comes would go to Normal" in text and "17.5G movable after this" in text, text
+    assert "The kernel by itself would put new1" in text and "auto-movable, 301 %, numa_aware=Y" in text, text
+    assert "gets none of it Movable" not in text, text
+    assert "gets none of it Movable" in good("plan", "region1", "--add", "1G@node3")
+
+
+def test_explain():
+    text = good("explain", "region1")
+    for words in ("region1: 512M on node 3, which has no CPUs; offline", "Rule: [Daemon] Online=no (the default)",
+                  "It would go to Movable: 512M", "75 %, allowed 301 %", "    0 ..    75 %  Normal",
+                  "   76 .. 10000 %  Movable", "contig-zones                           Normal (as it is set)",
+                  "auto-movable, 301 %, numa_aware=Y      Normal", "auto-movable, 301 %, numa_aware=N      Movable",
+                  "gets none of it Movable", "allowed           6.0G  301 % of that",
+                  "left              4.5G"):
+        assert words in text, f"{words!r} is not in {text}"
+    assert max(map(len, text.splitlines())) <= 110, text
+    text = good("explain", "region1", "--ratio", "60")
+    assert "It would go to Normal: 512M" in text and "75 %, allowed 60 %" in text, text
+    # One that is online: what it is now, and what would be if it came now.
+    text = good("explain", "region0")
+    for words in ("8 of its 8 memory blocks of 128M are online, in Movable", "It can be taken offline",
+                  "If it came now, it would go to Movable: 1G", "   51 .. 10000 %  Movable"):
+        assert words in text, f"{words!r} is not in {text}"
+    whole = json.loads(good("explain", "region0", "--json"))
+    assert (whole["online_zone"], whole["online_blocks"], whole["zone"]) == ("Movable", 8, "Movable"), whole
+    assert whole["movable_bytes_before"] == 0 and whole["bearing"] is None and whole["rule"] == "[Daemon]", whole
+    assert [k["zone"] for k in whole["kernel_rule"]] == ["Normal", "Normal", "Movable"], whole
+    assert [(r["low_percent"], r["regions"][0]["zone"]) for r in whole["what_if"]] == [(0, "Normal"), (51, "Movable")]
+    refused("explain", "region9", says=["region9", "no such region", "tierctl list regions"])
+
+
+def test_explain_by_rules():
+    """The rule's own line; two regions looked at together; one in a kernel zone; one that is refused."""
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(["cp", "-a", DUMP + "/.", directory], check=True)
+        rules = directory + "/etc/cxl-tier/cxl-tierd.conf"
+        changed(directory, "etc/cxl-tier/cxl-tierd.conf",
+                "[Region second]\nMatchPath=/sys/bus/cxl/devices/region1\nWeight=7\nOnline=kernel\n")
+        text = good("explain", "region1", sysroot=directory, config=None)
+        assert f"Rule: [Region second] Online=kernel ({rules}:4), Weight=7" in text, text
+        assert "It would go to Normal: 512M" in text and "a kernel zone was asked for" in text, text
+        changed(directory, "etc/cxl-tier/cxl-tierd.conf",
+                "[Portal lake]\nMatchPath=/sys/bus/cxl/devices/region1\n")
+        assert "Rule: [Portal lake] names it: never onlined as a whole" in good(
+            "explain", "region1", sysroot=directory, config=None)
+        for block in range(210, 214):
+            path = f"{directory}/sys/devices/system/memory/memory{block}"
+            changed(path, "state", "online\n")
+            changed(path, "valid_zones", "Normal\n")
+        text = good("explain", "region1", sysroot=directory)
+        assert "are online, in Normal" in text and "feeds the kernel's own allocations" in text, text
+        os.unlink(directory + "/sys/bus/dax/devices/dax1.0")
+        text = good("explain", "region1", sysroot=directory)
+        assert "It is refused: cannot be onlined: it has no dax device; modprobe dax_cxl" in text, text
+        assert "not known: without an address and a node" in text, text
 
 
 def test_plan_refusals():

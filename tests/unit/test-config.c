@@ -79,10 +79,10 @@ TEST(every_key)
 		"# a comment\n; another\r\n\n"
 		"[Daemon]\nRatio=200\nDryRun=yes\nOnline=auto\nVmDirectory=/var/vm\n"
 		"BeatSec=0.25\nCutOffSec=90s\nRecover=no\nWatchdogDevice=/dev/watchdog1\n"
-		"[Region near]\n MatchSerial = 0x1F \nOnline=movable\nType=switched\n"
+		"[Region near]\n MatchSerial = 0x1F \nOnline=movable\nWeight=250\nType=switched\n"
 		"[Region far]\nMatchUUID=01234567-89ab-cdef-0123-456789ABCDEF\n"
 		"MatchPath=/sys/bus/cxl/devices/region0\nOnline=kernel\n"
-		"[Portal p.0]\nMatchSerial=31\nHost=a-host\nKeyed=yes\nType=Shared\n"
+		"[Portal p.0]\nMatchSerial=47\nHost=a-host\nKeyed=yes\nType=Shared\n"
 		"[ Portal  file ]\nFile=/tmp/portal\nKeyed=no\n"
 		"[Machine web_1]\nQemu=/opt/qemu\nType=pc-q35-9.0\nMemory=256M\nCpus=2\n"
 		"Accelerator=tcg\nUser=nobody\nArgument=-device\nArgument=virtio-net-pci,id=a=b\n");
@@ -100,6 +100,8 @@ TEST(every_key)
 	CHECK(config->regions[0].match_serial);
 	CHECK_EQ(config->regions[0].serial, 31);
 	CHECK_EQ(config->regions[0].online, TIER_ONLINE_MOVABLE);
+	CHECK_EQ(config->regions[0].weight, 250);
+	CHECK_EQ(config->regions[1].weight, 100);
 	CHECK_EQ(config->regions[0].type, TIER_MEMORY_SWITCHED);
 	CHECK_EQ(config->regions[1].type, TIER_MEMORY_UNKNOWN);
 	CHECK(!config->regions[1].match_serial);
@@ -108,7 +110,7 @@ TEST(every_key)
 	CHECK_EQ(config->regions[1].online, TIER_ONLINE_KERNEL);
 	CHECK_EQ(config->portal_count, 2);
 	CHECK(config->portals[0].match_serial);
-	CHECK_EQ(config->portals[0].serial, 31);
+	CHECK_EQ(config->portals[0].serial, 47);
 	CHECK_STR(config->portals[0].host, "a-host");
 	CHECK_EQ(config->portals[0].keyed, TIER_PORTAL_KEYED);
 	CHECK_EQ(config->portals[0].type, TIER_MEMORY_SHARED);
@@ -184,6 +186,10 @@ TEST(bad_files_name_line_and_reason)
 	REFUSED("[Daemon]\nRatio=-1\n", 2, "not a whole number");
 	REFUSED("[Daemon]\nRatio=3.01\n", 2, "not a whole number");
 	REFUSED("[Daemon]\nRatio=99999999999999999999\n", 2, "not a whole number");
+	REFUSED("[Daemon]\nRatio=10001\n", 2, "from 0 to 10000");
+	REFUSED("[Region r]\nWeight=0\n", 2, "Weight=0: not a whole number from 1 to 1000");
+	REFUSED("[Region r]\nWeight=1001\n", 2, "from 1 to 1000");
+	REFUSED("[Region r]\nWeight=heavy\n", 2, "from 1 to 1000");
 	REFUSED("[Daemon]\nDryRun=perhaps\n", 2, "not yes or no");
 	REFUSED("[Daemon]\nOnline=all\n", 2, "no, auto, movable, kernel");
 	REFUSED("[Daemon]\nVmDirectory=vm\n", 2, "absolute");
@@ -263,6 +269,132 @@ TEST(incomplete_sections)
 		CHECK_STR(problem.object, cases[i].object);
 		tier_config_free(config);
 	}
+}
+
+/* Both lines are named: the object is the later one's, the text has the other. */
+TEST(rules_that_contradict_each_other)
+{
+	static const struct {
+		const char *text, *object, *words[2];
+	} cases[] = {
+		{"[Region a]\nMatchSerial=1\nOnline=auto\n[Region "
+		 "b]\nOnline=kernel\nMatchSerial=1\n",
+		 "t.conf:5",
+		 {"Online=kernel of [Region b] contradicts Online=auto of [Region a] (t.conf:3)"}},
+		/* The second one's is the default, so that its Match= is what there is to name. */
+		{"[Region a]\nMatchSerial=1\nOnline=auto\n[Region b]\nMatchSerial=1\n"
+		 "MatchPath=/sys/bus/cxl/devices/region0\n",
+		 "t.conf:5",
+		 {"Online=no of [Region b]", "(t.conf:3)"}},
+		{"[Region a]\nMatchPath=/sys/x/region0\nWeight=5\n[Region b]\nMatchSerial=1\n"
+		 "MatchPath=/sys/y/region0\nWeight=6\n",
+		 "t.conf:7",
+		 {"Weight=6 of [Region b] contradicts Weight=5 of [Region a] (t.conf:3)"}},
+		{"[Region a]\nMatchUUID=01234567-89AB-CDEF-0123-456789ABCDEF\nType=local\n[Region "
+		 "b]\n"
+		 "MatchUUID=01234567-89ab-cdef-0123-456789abcdef\nType=shared\n",
+		 "t.conf:6",
+		 {"Type=Shared of [Region b] contradicts Type=Local of [Region a] (t.conf:3)"}},
+		{"[Region a]\nMatchSerial=1\nType=switched\nOnline=kernel\n",
+		 "t.conf:4",
+		 {"Online=kernel of [Region a] contradicts its Type=Switched (t.conf:3)"}},
+		{"[Region "
+		 "a]\nMatchSerial=1\nOnline=no\nOnline=movable\n[Daemon]\nRatio=9\nRatio=0\n",
+		 "t.conf:4",
+		 {"Online=movable of [Region a] contradicts Ratio=0 (t.conf:7)"}},
+		{"[Region a]\nMatchSerial=1\nOnline=movable\n[Daemon]\nRatio=0\n",
+		 "t.conf:3",
+		 {"Online=movable of [Region a] contradicts Ratio=0 (t.conf:5)"}},
+		{"[Daemon]\nOnline=movable\nRatio=0\n",
+		 "t.conf:2",
+		 {"Online=movable contradicts Ratio=0 (t.conf:3)"}},
+		{"[Portal p]\nMatchSerial=1\n[Region a]\nMatchSerial=1\nOnline=auto\n",
+		 "t.conf:5",
+		 {"Online=auto of [Region a] contradicts [Portal p] (t.conf:2)"}},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct tier_config *config = config_of(cases[i].text);
+
+		CHECK_EQ(config_check(config, &problem), -EINVAL);
+		CHECK_STR(problem.object, cases[i].object);
+		for (size_t w = 0; w < 2 && cases[i].words[w]; w++)
+			CHECK_HAS(problem.text, cases[i].words[w]);
+		tier_config_free(config);
+	}
+}
+
+TEST(rules_that_get_along)
+{
+	static const char *const texts[] = {
+		/* The same twice; the narrower one first; one of two ways to match; nothing to online. */
+		"[Region a]\nMatchSerial=1\nOnline=auto\n[Region b]\nMatchSerial=1\nOnline=auto\n",
+		"[Region a]\nMatchSerial=1\nMatchPath=/sys/x/region0\nOnline=auto\n"
+		"[Region b]\nMatchSerial=1\nOnline=kernel\n",
+		"[Region a]\nMatchSerial=1\nOnline=auto\n[Region "
+		"b]\nMatchSerial=2\nOnline=kernel\n",
+		"[Region a]\nMatchSerial=1\nType=shared\n[Portal p]\nMatchSerial=1\n",
+		"[Region a]\nMatchSerial=1\nOnline=auto\n[Portal p]\nMatchSerial=1\n"
+		"MatchPath=/sys/x/region0\n[Portal q]\nFile=/x\n",
+		"[Daemon]\nRatio=0\nOnline=auto\n[Region a]\nMatchSerial=1\nOnline=kernel\n",
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct tier_config *config = config_of(texts[i]);
+
+		if (config_check(config, &problem) != 0)
+			FAIL("%zu: %s: %s", i, problem.object, problem.text);
+		tier_config_free(config);
+	}
+}
+
+/* By rule, then by address: names follow the order of probing. */
+TEST(what_is_wanted_of_each_region)
+{
+	static const struct {
+		const char *name;
+		uint64_t serial, start;
+	} regions[] = {{"region0", 9, 4}, {"region1", 2, 9}, {"region2", 5, 1},
+		       {"region3", 2, 3}, {"region4", 1, 7}, {"region10", 9, 4}};
+	static const char *const wanted[] = {"region4", "region3", "region1",
+					     "region2", "region0", "region10"};
+	struct tier_region list[6] = {};
+	uint64_t serials[6];
+	struct tier_topology topology = {.regions = list, .region_count = 6};
+	struct tier_online_request *requests = NULL;
+	char text[96];
+	size_t count;
+	struct tier_config *config = config_of(
+		"[Daemon]\nOnline=auto\n[Region first]\nMatchSerial=1\nOnline=movable\nWeight=7\n"
+		"[Region second]\nMatchSerial=2\nOnline=kernel\n[Portal p]\nMatchSerial=5\n");
+
+	for (size_t i = 0; i < 6; i++) {
+		strcpy(list[i].name, regions[i].name);
+		serials[i] = regions[i].serial;
+		list[i].serials = &serials[i];
+		list[i].memdev_count = 1;
+		list[i].start = regions[i].start;
+	}
+	CHECK_EQ(tier_config_requests(config, &topology, &requests, &count), 0);
+	CHECK_EQ(count, 6);
+	for (size_t i = 0; i < 6; i++)
+		CHECK_STR(requests[i].region, wanted[i]);
+	CHECK_EQ(requests[0].zone, TIER_ONLINE_MOVABLE);
+	CHECK_EQ(requests[0].weight, 7);
+	CHECK_STR(requests[0].rule, "[Region first]");
+	CHECK_EQ(requests[1].zone, TIER_ONLINE_KERNEL);
+	CHECK_EQ(requests[1].weight, 100);
+	CHECK_EQ(requests[3].zone, TIER_ONLINE_NO);
+	CHECK_STR(requests[3].rule, "[Portal p]");
+	CHECK_EQ(requests[4].zone, TIER_ONLINE_AUTO);
+	CHECK_STR(requests[4].rule, "[Daemon]");
+	free(requests);
+	topology.region_count = 0;
+	CHECK_EQ(tier_config_requests(config, &topology, &requests, &count), 0);
+	CHECK(!requests && count == 0);
+	CHECK_STR(tier_config_where(config, "[Region first]", "Weight", text), "t.conf:6");
+	CHECK_STR(tier_config_where(config, "[Region second]", "Weight", text), "the default");
+	tier_config_free(config);
 }
 
 TEST(rules_match_all_that_is_given)

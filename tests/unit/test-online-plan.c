@@ -2,62 +2,7 @@
 #include "test.h"
 
 #include "json.h"
-#include "online-plan.h"
-#include "topology.h"
-
-/* A machine with one DRAM node and empty CXL regions of one dax device each, built in memory. */
-static struct tier_topology *machine(uint64_t kernel_bytes, uint64_t movable_bytes)
-{
-	struct tier_topology *t = NULL;
-	struct tier_node *node;
-
-	CHECK_EQ(tier_topology_new(&t), 0);
-	t->block_bytes = 128 * MIB;
-	node = topology_add_node(t, 0);
-	node->present_kernel_bytes = kernel_bytes;
-	node->present_movable_bytes = movable_bytes;
-	return t;
-}
-
-/* Region N lies at (N + 1) * 64 GiB. */
-static void add_region(struct tier_topology *t, unsigned number, uint64_t bytes,
-		       enum tier_dax_mode mode)
-{
-	char name[32];
-
-	snprintf(name, sizeof(name), "region%u", number);
-	struct tier_region *region = topology_add_region(t, name);
-	region->start = (number + 1) * 64 * GIB;
-	region->bytes = bytes;
-	region->committed = true;
-	snprintf(name, sizeof(name), "dax%u.0", number);
-	struct tier_dax *dax = topology_add_dax(t, name);
-	copy_string(dax->region, sizeof(dax->region), region->name);
-	dax->start = region->start;
-	dax->bytes = bytes;
-	dax->mode = mode;
-	if (mode != TIER_DAX_SYSTEM_RAM)
-		return;
-	for (uint64_t at = 0; at + t->block_bytes <= bytes; at += t->block_bytes) {
-		struct tier_block *block =
-			topology_add_block(t, (region->start + at) / t->block_bytes);
-
-		block->can_movable = block->can_kernel = true;
-	}
-}
-
-static void put_online(struct tier_topology *t, unsigned number, size_t count, enum tier_zone zone)
-{
-	uint64_t start = (number + 1) * 64 * GIB;
-
-	for (size_t i = 0; i < t->block_count && count > 0; i++) {
-		if (t->blocks[i].index * t->block_bytes < start)
-			continue;
-		t->blocks[i].state = TIER_BLOCK_ONLINE;
-		t->blocks[i].zone = zone;
-		count--;
-	}
-}
+#include "online-machine.h"
 
 /* Plans regions 0 .. count - 1 alike. */
 static int plan(const struct tier_topology *t, unsigned ratio, enum tier_online_zone zone,
@@ -125,20 +70,32 @@ TEST(existing_movable_counts)
 	CHECK_EQ(p->decisions[0].zone, TIER_ZONE_NORMAL);
 }
 
-/* The seed's example: 4 GiB at boot, DIMMs of 4 GiB, 301 %: 0 to 2 movable, the rest normal. */
-TEST(seed_example)
+/*
+ * Seed 000's DIMMs, where the kernel's rule has three Movable and all others in Normal (test-zoning.c,
+ * seed_000_dimms): two of them feed the kernel, so that six can be taken out again.
+ */
+TEST(seed_000_dimms_together)
 {
 	SETUP(4 * GIB, 0);
 
 	for (unsigned i = 0; i < 8; i++)
 		add_region(t, i, 4 * GIB, TIER_DAX_SYSTEM_RAM);
 	CHECK_EQ(plan(t, 301, TIER_ONLINE_AUTO, 8, &p, &problem), 0);
+	CHECK_EQ(p->decision_count, 8);
 	for (unsigned i = 0; i < 8; i++) {
-		CHECK_EQ(p->decisions[i].zone, i < 3 ? TIER_ZONE_MOVABLE : TIER_ZONE_NORMAL);
-		/* What the plan puts into Normal raises nothing. */
-		CHECK_EQ(p->decisions[i].kernel_bytes_before, 4 * GIB);
-		CHECK_EQ(p->decisions[i].movable_bytes_before, MIN(i, 3u) * 4 * GIB);
+		const struct tier_decision *d = &p->decisions[i];
+
+		/* The last two of them, and first of all. */
+		CHECK_EQ(d->zone, i < 2 ? TIER_ZONE_NORMAL : TIER_ZONE_MOVABLE);
+		CHECK_EQ(d->region[6], i < 2 ? '6' + (char)i : '0' + (char)i - 2);
+		CHECK_EQ(d->kernel_bytes_before, (4 + 4 * MIN(i, 2u)) * GIB);
+		CHECK_EQ(d->movable_bytes_before, i < 2 ? 0 : 4 * (i - 2) * GIB);
 	}
+	CHECK_EQ(p->steps[0].action, TIER_STEP_ONLINE_KERNEL);
+	CHECK_EQ(p->steps[64].action, TIER_STEP_ONLINE_MOVABLE);
+	CHECK_EQ(p->decisions[7].ratio_percent_after, 200);
+	CHECK_HAS(p->decisions[0].reason,
+		  "28G movable after this against 8G kernel is 350 %, allowed 301 %");
 }
 
 TEST(ratio_zero_is_kernel)

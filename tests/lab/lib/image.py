@@ -55,10 +55,11 @@ def _hash(*parts):
 
 
 def _erofs(source, target, *options):
-    new = f"{target}.new"
-    pathlib.Path(new).unlink(missing_ok=True)
+    # Somebody else may be making the same: who is last has made it.
+    new = f"{target}.new.{os.getpid()}"
     done = subprocess.run(["mkfs.erofs", "--quiet", "-T0", *options, new, str(source)], capture_output=True, text=True)
     if done.returncode != 0:
+        pathlib.Path(new).unlink(missing_ok=True)
         reason = (done.stderr.strip() or done.stdout.strip()).splitlines()
         raise paths.LabError(f"mkfs.erofs {source}: {reason[-1] if reason else 'failed'}")
     os.rename(new, target)
@@ -86,7 +87,7 @@ def base():
         if not _ready(target):
             _say("making the image of the hosts' system (once)")
             _erofs(paths.ROOT, target, f"--exclude-regex=^({pattern})$")
-            _remove_unused(paths.CACHE, "image-*.erofs", target)
+            _remove_unused(paths.CACHE, "image-*.erofs*", target)
     return target
 
 
@@ -222,7 +223,7 @@ class Kernel:
                     subprocess.run(["depmod", "-b", tmp, self.version], check=True)
                     (pathlib.Path(tmp) / "lib").unlink()
                     _erofs(tmp, target, "--all-root")
-                _remove_unused(directory, "kernel-*.erofs", target)
+                _remove_unused(directory, "kernel-*.erofs*", target)
         return target
 
     def _module_files(self):

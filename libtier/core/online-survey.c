@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+
+#include "online-survey.h"
+
+uint64_t online_usable_bytes(const struct tier_topology *topology, const struct tier_dax *dax)
+{
+	uint64_t size = topology->block_bytes;
+	uint64_t start = ROUND_UP(dax->start, size);
+	uint64_t end = (dax->start + dax->bytes) / size * size;
+
+	return end > start ? end - start : 0;
+}
+
+static void survey(const struct tier_topology *topology, const struct tier_dax *dax,
+		   struct online_memory *memory)
+{
+	const struct tier_block *block;
+	size_t count;
+
+	memory->daxs++;
+	memory->bytes += online_usable_bytes(topology, dax);
+	if (dax->mode != TIER_DAX_SYSTEM_RAM)
+		return;
+	memory->bound++;
+	block = tier_topology_range_blocks(topology, dax->start, dax->bytes, &count);
+	memory->blocks += count;
+	memory->missing |= count * topology->block_bytes < online_usable_bytes(topology, dax);
+	for (; count > 0; block++, count--) {
+		if (block->state == TIER_BLOCK_OFFLINE) {
+			memory->no_movable |= !block->can_movable;
+			memory->no_kernel |= !block->can_kernel;
+			continue;
+		}
+		memory->zone = memory->online == 0 || memory->zone == block->zone ? block->zone
+										  : TIER_ZONE_MIXED;
+		memory->online++;
+	}
+}
+
+int online_sum(const struct tier_topology *topology, struct online_sum *ret)
+{
+	struct online_sum sum = {};
+
+	for (size_t i = 0; i < topology->node_count; i++) {
+		const struct tier_node *node = &topology->nodes[i];
+
+		if (node->present_kernel_bytes == TIER_UNKNOWN_U64 ||
+		    node->present_movable_bytes == TIER_UNKNOWN_U64)
+			return TIER_E_REFUSED;
+		sum.kernel += node->present_kernel_bytes - node->cma_bytes;
+		sum.movable += node->present_movable_bytes + node->cma_bytes;
+	}
+	if (sum.kernel == 0)
+		return TIER_E_REFUSED;
+	*ret = sum;
+	return 0;
+}
+
+const char *online_next_offline(char text[static 80], const char *region)
+{
+	snprintf(text, 80, "take it offline first: tierctl offline %s", region);
+	return text;
+}
+
+int online_survey(const struct tier_topology *topology, const struct tier_region *region,
+		  struct online_memory *ret, struct tier_problem *problem)
+{
+	const struct tier_dax *dax = NULL;
+	struct online_memory memory = {.type = region->type_by_kernel ? region->type
+								      : TIER_MEMORY_LOCAL};
+	char offline[80];
+
+	if (topology->block_bytes == 0)
+		return tier_problem_set(problem, TIER_E_REFUSED, region->name,
+					"boot a kernel with CONFIG_MEMORY_HOTPLUG",
+					"cannot plan: this kernel has no memory blocks");
+	while ((dax = tier_topology_region_dax(topology, region->name, dax))) {
+		if (dax->start == TIER_UNKNOWN_U64)
+			return tier_problem_set(
+				problem, TIER_E_REFUSED, region->name, "try again as root",
+				"cannot plan: the physical address of %s is not readable",
+				dax->name);
+		survey(topology, dax, &memory);
+	}
+	if (memory.daxs == 0)
+		return tier_problem_set(
+			problem, TIER_E_REFUSED, region->name,
+			region->committed
+				? "modprobe dax_cxl; for pmem: ndctl create-namespace -m devdax"
+				: "commit it first: cxl enable-region",
+			"cannot be onlined: it has no dax device");
+	if (memory.bytes == 0)
+		return tier_problem_set(
+			problem, TIER_E_REFUSED, region->name, NULL,
+			"cannot be onlined: it holds no whole memory block of %" PRIu64 " MiB",
+			topology->block_bytes / MIB);
+	if (memory.missing)
+		return tier_problem_set(
+			problem, TIER_E_REFUSED, region->name,
+			"take it back first: tierctl offline --to-devdax, then try again",
+			"cannot be onlined: it is system RAM, but the kernel has made "
+			"memory blocks of only a part of it");
+	if (memory.online > 0 && (memory.online < memory.blocks || memory.bound < memory.daxs))
+		return tier_problem_set(
+			problem, TIER_E_BUSY, region->name,
+			online_next_offline(offline, region->name),
+			"is partly online: %zu of its %" PRIu64
+			" memory blocks, in zone %s; only a whole region is onlined",
+			memory.online, memory.bytes / topology->block_bytes,
+			tier_zone_name(memory.zone));
+	*ret = memory;
+	return 0;
+}

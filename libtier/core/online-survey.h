@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TIER_CORE_ONLINE_SURVEY_H
+#define TIER_CORE_ONLINE_SURVEY_H
+
+#include "online-choose.h"
+
+/* The state of a region's memory, over all its dax devices. */
+struct online_memory {
+	uint64_t bytes;		    /* whole blocks only: what can be onlined */
+	size_t blocks, online;	    /* of those devices that are system RAM */
+	enum tier_zone zone;	    /* of the online ones; MIXED when they differ */
+	size_t daxs, bound;	    /* devices, and those that are system RAM already */
+	bool no_movable, no_kernel; /* some offline block cannot go there */
+	enum tier_memory_type type; /* LOCAL unless the kernel keeps kernel zones from it */
+	bool missing;		    /* a device is system RAM, but not all of its blocks exist */
+};
+
+/*
+ * Looks at a region, and refuses what cannot be onlined as a whole: 0 if all of it is offline, or
+ * online in one zone; TIER_E_REFUSED, TIER_E_BUSY.
+ */
+int online_survey(const struct tier_topology *topology, const struct tier_region *region,
+		  struct online_memory *ret, struct tier_problem *problem);
+
+/* kmem hands only whole memory blocks to the kernel. */
+uint64_t online_usable_bytes(const struct tier_topology *topology, const struct tier_dax *dax);
+
+/*
+ * What the machine has: present pages, as zoneinfo has them. CMA counts as Movable, since the kernel's
+ * own allocations cannot use it. TIER_E_REFUSED if a node does not say, or there is no kernel memory.
+ */
+int online_sum(const struct tier_topology *topology, struct online_sum *ret);
+
+/* "tierctl offline region0" as the next step. */
+const char *online_next_offline(char text[static 80], const char *region);
+
+static inline bool online_is_kernel_zone(enum tier_zone zone)
+{
+	return zone == TIER_ZONE_NORMAL || zone == TIER_ZONE_DMA || zone == TIER_ZONE_DMA32;
+}
+
+#endif
