@@ -222,6 +222,21 @@ call("Portals")
     assert counts == [[0, 1], [1, 0]], counts
 
 
+def case_daxctl_leaves_it_to_the_daemon(lab):
+    """daxctl's udev rule wants a unit for each new device: with the daemon it decides, without it daxctl does."""
+    b = lab["B"]
+    device, = b.run(f"cd /sys/bus/cxl/devices/{REGIONS[2]}/dax_region*/ && ls -d dax[0-9]*.*").out.split()
+    unit = f"daxdev-reconfigure@dev-{device}.service"
+    said = b.run("journalctl", "-b", "-o", "cat", "-u", unit).out
+    assert f"/dev/{device}: left to cxl-tierd" in said, f"{unit} has not run for the new device: {said}"
+    b.run("systemctl stop cxl-tierd")
+    b.run("systemctl", "start", unit)
+    said = b.run("journalctl", "-b", "-o", "cat", "-u", unit).out
+    b.run("systemctl start cxl-tierd")
+    assert f"/dev/{device}: cxl-tierd does not run; left to daxctl" in said, said
+    assert properties(b, unit, "Result")["Result"] == "success", said
+
+
 def case_structured_journal(lab):
     """Every decision can be found by object and by kind."""
     b = lab["B"]
@@ -234,7 +249,8 @@ def case_structured_journal(lab):
 
 def case_units_are_clean(lab):
     b = lab["B"]
-    done = b.run("systemd-analyze", "verify", "--man=no", "cxl-tierd.service", r"run-cxl\x2dtier-vm.mount", check=False)
+    done = b.run("systemd-analyze", "verify", "--man=no", "cxl-tierd.service", r"run-cxl\x2dtier-vm.mount",
+                 "daxdev-reconfigure@dev-dax0.0.service", check=False)
     assert done.code == 0 and not (done.out + done.err).strip(), done.out + done.err
     score = b.run("systemd-analyze security --no-pager cxl-tierd | tail -n 1").out.strip()
     print(f"# {score}", flush=True)
