@@ -64,6 +64,14 @@ check() {
 	say "$name: checkpatch, W=1: ok${absent[*]:+; not compiled by this configuration: ${absent[*]}}"
 }
 
+# The files of all patches
+all_files() {
+	local patch
+	for patch in $(patches); do
+		files_of "$patch"
+	done | sort -u
+}
+
 # Each with what goes as well.
 variants=(
 	'# CONFIG_NODE_MEMORY_TYPES is not set'
@@ -76,13 +84,11 @@ variants=(
 
 # The directories of the series' files that kbuild can be told to compile.
 directories() {
-	local patch file directory
-	for patch in $(patches); do
-		files_of "$patch"
-	done | grep '\.c$' | grep -v '^tools/' | while IFS= read -r file; do
-		directory=${file%/*}
+	local file
+	all_files | grep '\.c$' | grep -v '^tools/' | while IFS= read -r file; do
 		# Tests are compiled with the directory that they are about.
-		echo "${directory%/tests}/"
+		file=${file%/*}
+		echo "${file%/tests}/"
 	done | sort -u
 }
 
@@ -100,7 +106,7 @@ check_variants() {
 		[[ "$lost" != *variant.config* ]] || die "$name: cannot be had: $(grep variant.config <<<"$lost" | head -n 1)"
 		kmake W=1 -j"${JOBS:-$(nproc)}" "${list[@]}" >"$log" 2>&1 ||
 			die "$name: does not build: $(grep -m1 -E 'error:|\*\*\*' "$log" || tail -n 1 "$log") (see $log)"
-		grep -Ff <(for patch in $(patches); do files_of "$patch"; done | sort -u | sed 's/$/:/') <(warnings "$log") >$objects/now || :
+		grep -Ff <(all_files | sed 's/$/:/') <(warnings "$log") >$objects/now || :
 		[ ! -s $objects/now ] || die "$name: a warning: $(head -n 1 $objects/now) (see $log)"
 		say "$name: W=1: ok"
 	done

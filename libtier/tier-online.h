@@ -86,6 +86,8 @@ struct tier_decision {
 
 /* Decisions and steps are in the order in which they are carried out. */
 struct tier_plan {
+	/* The whole machine's before it; tier_plan_online() only. */
+	uint64_t kernel_bytes, movable_bytes;
 	struct tier_decision *decisions;
 	size_t decision_count;
 	struct tier_step *steps;

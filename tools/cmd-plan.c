@@ -51,28 +51,16 @@ static int think(struct answer *answer, const struct options *options, char **na
 	return 0;
 }
 
-static void print_machine(const struct plan_input *input)
-{
-	uint64_t kernel = 0, movable = 0;
-	char a[16], b[16];
-
-	for (size_t i = 0; i < input->topology->node_count; i++) {
-		const struct tier_node *node = &input->topology->nodes[i];
-
-		kernel += node->present_kernel_bytes - node->cma_bytes;
-		movable += node->present_movable_bytes + node->cma_bytes;
-	}
-	printf("Now: %s movable against %s kernel; allowed %u %%\n", tool_bytes(a, movable),
-	       tool_bytes(b, kernel), input->policy.ratio_percent);
-}
-
 static int print_text(const struct answer *answer, const struct options *options)
 {
 	const struct plan_input *input = &answer->input;
+	char movable[16], kernel[16];
 	int r;
 
 	if (options->whole)
-		print_machine(input);
+		printf("Now: %s movable against %s kernel; allowed %u %%\n",
+		       tool_bytes(movable, answer->plan->movable_bytes),
+		       tool_bytes(kernel, answer->plan->kernel_bytes), input->policy.ratio_percent);
 	if (options->whole && input->policy.request_count == 0)
 		printf("No CXL regions.\n");
 	r = plan_print_local(answer->plan);

@@ -364,6 +364,8 @@ int online_finish(struct online_planning *p, unsigned ratio_percent, bool steps,
 	p->plan = calloc(1, sizeof(*p->plan));
 	if (!p->plan)
 		return tier_problem_set(problem, -ENOMEM, "plan", NULL, "cannot plan");
+	p->plan->kernel_bytes = p->before.kernel;
+	p->plan->movable_bytes = p->before.movable;
 	r = choose(p, problem);
 	if (r != 0)
 		return r;

@@ -10,11 +10,10 @@ import paths
 from cases import deadline
 from flying import refused
 from portal_bytes import digest
+from rules import DROP_IN, SOCKET, blocks, expect_offline, expect_online
 
 SETUP_DEADLINE = 500
 DEADLINE = 180
-SOCKET = "/run/cxl-tier/cxl-tierd.socket"
-DROP_IN = "/etc/cxl-tier/cxl-tierd.conf.d/50-test.conf"
 DEVICE = paths.DEVICES / "portal0"
 PORTAL_FILE = "/src/build/lab/portal-file"
 SHARED = "serial=1,size=512M,file=portal0"
@@ -54,28 +53,6 @@ def journal(host, *matches):
     """What the daemon itself said; -u would add what systemd says of it."""
     return [json.loads(line) for line in host.run("journalctl", "-b", "-o", "json", "_SYSTEMD_UNIT=cxl-tierd.service",
                                                   *matches).out.splitlines()]
-
-
-def block_states(host, region):
-    """{block: "state zones"} of a region, from sysfs."""
-    script = r'''
-read -r size </sys/devices/system/memory/block_size_bytes
-size=$((0x$size))
-read -r start </sys/bus/cxl/devices/$1/resource
-read -r bytes </sys/bus/cxl/devices/$1/size
-i=$((start / size))
-while [ $i -lt $(((start + bytes) / size)) ]; do
-    directory=/sys/devices/system/memory/memory$i
-    [ -e $directory ] && echo $i $(cat $directory/state $directory/valid_zones) || echo $i offline
-    i=$((i + 1))
-done'''
-    lines = host.run("sh", "-c", script, "block_states", region).out.splitlines()
-    return {int(line.split()[0]): line.split(maxsplit=1)[1] for line in lines}
-
-
-def expect_offline(host, region):
-    states = block_states(host, region)
-    assert states and all(state.split()[0] == "offline" for state in states.values()), f"{region}: {states}"
 
 
 def case_unit_is_up(lab):
@@ -162,8 +139,7 @@ def case_reload(lab):
     pid = properties(b, "cxl-tierd", "MainPID")
     b.write(DROP_IN, "[Region own]\nMatchSerial=2\nOnline=movable\n")
     b.run("systemctl reload cxl-tierd")
-    states = block_states(b, region)
-    assert set(states.values()) == {"online Movable"}, states
+    expect_online(b, region, "Movable")
 
     b.write(DROP_IN, "[Region own]\nMatchSerial=2\nOnlin=movable\n")
     b.run("systemctl reload cxl-tierd", check=False)
@@ -176,21 +152,40 @@ def case_reload(lab):
 
 def case_restart_and_stop_touch_nothing(lab):
     b = lab["B"]
-    before = block_states(b, REGIONS[2])
-    assert set(before.values()) == {"online Movable"}, before
+    expect_online(b, REGIONS[2], "Movable")
+    before = blocks(b, REGIONS[2])
     b.run("systemctl restart cxl-tierd")
-    assert block_states(b, REGIONS[2]) == before, "a restart changed something"
+    assert blocks(b, REGIONS[2]) == before, "a restart changed something"
     b.run("systemctl stop cxl-tierd")
     shown = properties(b, "cxl-tierd", "ActiveState", "Result", "ExecMainStatus")
     assert shown == {"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}, shown
     assert b.run(f"test -e {SOCKET}", check=False).code != 0, "its socket is left"
-    assert block_states(b, REGIONS[2]) == before, "a stop changed something"
+    assert blocks(b, REGIONS[2]) == before, "a stop changed something"
     assert b.run("findmnt -no FSTYPE /run/cxl-tier/vm").out.strip() == "tmpfs", "the machines' tmpfs has gone with it"
     refused(b.tierctl("offline", REGIONS[2], check=False), "cxl-tierd", "not running", "systemctl start cxl-tierd")
     b.run("systemctl start cxl-tierd")
-    assert block_states(b, REGIONS[2]) == before, "a start changed something"
+    assert blocks(b, REGIONS[2]) == before, "a start changed something"
     expect_offline(b, REGIONS[1])
     expect_untouched("by restarts of cxl-tierd")
+
+
+def case_daxctl_leaves_it_to_the_daemon(lab):
+    """daxctl's udev rule wants a unit for each new device: with the daemon it decides, without it daxctl does."""
+    b = lab["B"]
+    device, = b.run(f"cd /sys/bus/cxl/devices/{REGIONS[2]}/dax_region*/ && ls -d dax[0-9]*.*").out.split()
+    unit = f"daxdev-reconfigure@dev-{device}.service"
+    said = b.run("journalctl", "-b", "-o", "cat", "-u", unit).out
+    assert f"/dev/{device}: left to cxl-tierd" in said, f"{unit} has not run for the new device: {said}"
+    # Whatever arrives: what somebody has taken offline by hand stays so, although a rule would online it.
+    b.tierctl("offline", REGIONS[2])
+    b.run("systemctl", "start", unit)
+    expect_offline(b, REGIONS[2])
+    b.run("systemctl stop cxl-tierd")
+    b.run("systemctl", "start", unit)
+    said = b.run("journalctl", "-b", "-o", "cat", "-u", unit).out
+    b.run("systemctl start cxl-tierd")
+    assert f"/dev/{device}: cxl-tierd does not run; left to daxctl" in said, said
+    assert properties(b, unit, "Result")["Result"] == "success", said
 
 
 def case_by_hand_through_the_unit(lab):
@@ -200,7 +195,7 @@ def case_by_hand_through_the_unit(lab):
     b.run(f"rm {DROP_IN} && systemctl reload cxl-tierd")
     b.tierctl("offline", region, "--to-devdax")
     b.tierctl("online", region, "--zone", "kernel")
-    assert set(block_states(b, region).values()) == {"online Normal"}
+    expect_online(b, region, "Normal")
     talk = b.run("python3", "-I", "-S", "-c", f"""
 import json, socket
 s = socket.socket(socket.AF_UNIX); s.connect("{SOCKET}")
@@ -220,21 +215,6 @@ call("Portals")
     assert not any("error" in answer for answer in answers), answers
     counts = [[answers[i]["parameters"]["portals"][0][key] for key in ("freeExtents", "claimedExtents")] for i in (1, 3)]
     assert counts == [[0, 1], [1, 0]], counts
-
-
-def case_daxctl_leaves_it_to_the_daemon(lab):
-    """daxctl's udev rule wants a unit for each new device: with the daemon it decides, without it daxctl does."""
-    b = lab["B"]
-    device, = b.run(f"cd /sys/bus/cxl/devices/{REGIONS[2]}/dax_region*/ && ls -d dax[0-9]*.*").out.split()
-    unit = f"daxdev-reconfigure@dev-{device}.service"
-    said = b.run("journalctl", "-b", "-o", "cat", "-u", unit).out
-    assert f"/dev/{device}: left to cxl-tierd" in said, f"{unit} has not run for the new device: {said}"
-    b.run("systemctl stop cxl-tierd")
-    b.run("systemctl", "start", unit)
-    said = b.run("journalctl", "-b", "-o", "cat", "-u", unit).out
-    b.run("systemctl start cxl-tierd")
-    assert f"/dev/{device}: cxl-tierd does not run; left to daxctl" in said, said
-    assert properties(b, unit, "Result")["Result"] == "success", said
 
 
 def case_structured_journal(lab):
@@ -285,4 +265,4 @@ def case_bare_host_is_told(lab):
     assert "memhp_default_state=offline" in " ".join(lines[at:at + 3]), done.out
     region = c.create_region(3)
     c.wait_for(f"tierctl list regions | grep -Eq '^{region} .* online '", "region that the kernel onlines", 60)
-    assert {state.split()[0] for state in block_states(c, region).values()} == {"online"}
+    assert {state for state, _ in blocks(c, region)[0].values()} == {"online"}

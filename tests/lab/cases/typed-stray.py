@@ -30,10 +30,12 @@ def case_offline_of_other_memory(lab):
     node, own, region = node_of(a, 1), node_of(a, 2), region_of(a, 2)["name"]
     with hog(a, 150, "small", wrap=("numactl", f"--membind={own}")) as here:
         assert used_mib(a, own) > 150
-        with untouched(a, node, "offlining the private region"):
-            a.tierctl("offline", region)
-        assert used_mib(a, own) is None and here.pages_on(0) > 150 << 8, "the pages did not go to node 0"
-    a.tierctl("online", region, "--zone", "movable")
+        try:
+            with untouched(a, node, "offlining the private region"):
+                a.tierctl("offline", region)
+            assert used_mib(a, own) is None and here.pages_on(0) > 150 << 8, "the pages did not go to node 0"
+        finally:
+            a.tierctl("online", region, "--zone", "movable")
 
 
 def case_offline_of_a_part(lab):
