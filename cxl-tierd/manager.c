@@ -45,7 +45,7 @@ void manager_status(struct manager *manager)
 	size_t regions = 0, portals = 0, flights = flights_active(manager);
 
 	for (struct region *region = manager->regions; region; region = region->next)
-		regions++;
+		regions += !region->ordinary;
 	for (struct portal *portal = manager->portals; portal; portal = portal->next)
 		portals++;
 	sd_notifyf(false, "STATUS=%zu region%s, %zu portal%s, %zu flight%s under way%s", regions,
@@ -106,8 +106,8 @@ struct manager *manager_free(struct manager *manager)
 	sd_event_source_disable_unref(manager->beat_source);
 	portals_free(manager);
 	regions_free(manager);
-	sd_device_monitor_unref(manager->monitor);
-	sd_event_source_unref(manager->rescan_source);
+	onlining_free(manager);
+	monitor_free(manager);
 	sd_event_unref(manager->event);
 	tier_config_free(manager->config);
 	if (manager->lock_fd >= 0) {
@@ -232,8 +232,10 @@ int manager_start(struct manager *manager)
 	if (r < 0)
 		return r;
 	signal(SIGPIPE, SIG_IGN);
+	resident_start(manager);
 	/* Before anything touches a portal: one whose device fails may end this process. */
 	guard_load(manager);
+	onlining_load(manager);
 	r = start_event_loop(manager);
 	if (r < 0) {
 		log_decision(LOG_ERR, "cxl-tierd", "failed", "event loop: %s", strerror(-r));

@@ -2,7 +2,7 @@
 #ifndef CXL_TIERD_MANAGER_H
 #define CXL_TIERD_MANAGER_H
 
-#include <systemd/sd-device.h>
+#include <libudev.h>
 #include <systemd/sd-event.h>
 #include <systemd/sd-json.h>
 #include <systemd/sd-varlink.h>
@@ -32,10 +32,22 @@ struct region {
 	bool settled;	       /* its rule has had its say; only Rescan and Reload ask it again */
 	bool waits;	       /* for its rule, until all regions have been looked at */
 	bool was_portal;       /* it held one at some time; a rule has no say any more */
+	bool ordinary;	       /* no region, but a run of memory blocks: a DIMM's, say */
 	unsigned attempts;     /* failed looks for a superblock, in a row */
 	char decision[32];
 	char text[512];
 	unsigned scan; /* the last one that saw it */
+};
+
+/* See onlining.c. */
+#define ONLINING_MAX_BLOCKS (UINT64_C(1) << 24)
+struct onlining {
+	char name[32]; /* the region or run that is being onlined, or was by an earlier cxl-tierd */
+	uint64_t start, bytes;
+	enum tier_online_zone zone;
+	uint64_t *known; /* ordinary blocks that have been decided about, ascending */
+	size_t known_count;
+	bool told; /* that they cannot be kept */
 };
 
 /* What this host has seen of another host's beats. */
@@ -95,15 +107,18 @@ struct manager {
 	struct manager_options options;
 	sd_event *event;
 	sd_varlink_server *server;
-	sd_device_monitor *monitor;
-	sd_event_source *rescan_source;
+	struct udev *udev;
+	struct udev_monitor *monitor;
+	sd_event_source *monitor_source, *rescan_source;
 	uint64_t rescan_first_usec; /* the first event of a burst; 0: none is pending */
+	uint64_t rescan_quiet_usec; /* how long the burst has to pause */
 	int lock_fd;
 	struct tier_config *config;
 	char hostname[TIER_PORTAL_NAME];
 	struct tier_uuid boot;
 	unsigned scan;
 	bool warned_auto_online;
+	struct onlining onlining;
 	bool stopping;
 	struct region *regions;
 	struct portal *portals;
@@ -136,6 +151,11 @@ uint64_t manager_monotonic_usec(void); /* CLOCK_MONOTONIC, for decisions */
 /* scan.c: what happens on start and on a device event */
 int manager_scan(struct manager *manager, bool everything, struct tier_problem *problem);
 void regions_free(struct manager *manager);
+/* What is known of the region, or run of blocks, of that name at that place; NULL without memory. */
+struct region *region_note(struct manager *manager, const char *name, uint64_t start,
+			   uint64_t bytes);
+/* Its dax device has gone; if one comes, its rule is asked again. */
+void region_gone(struct manager *manager, const char *name);
 /* Tells what was decided, unless it was the last thing that was told. */
 void region_decide(struct region *region, int priority, const char *decision, const char *format,
 		   ...) __attribute__((format(printf, 4, 5)));
@@ -155,6 +175,20 @@ const struct tier_dax *region_first_dax(const struct tier_topology *topology,
  * true, look for portals again and call it once more.
  */
 bool rules_apply(struct manager *manager);
+
+/* onlining.c: what must be known of it beyond this process, and memory that is no dax device's */
+void onlining_load(struct manager *manager);
+void onlining_free(struct manager *manager);
+void onlining_begin(struct manager *manager, const struct region *region,
+		    enum tier_online_zone zone);
+void onlining_end(struct manager *manager);
+/* Has an earlier cxl-tierd begun to online it, and not come to its end? */
+bool onlining_was(const struct manager *manager, const struct region *region);
+/* Notes hot-added memory blocks that nobody has decided about. */
+void onlining_look(struct manager *manager, const struct tier_topology *topology);
+void onlining_settled(struct manager *manager, const struct region *region);
+/* The block has been removed: if it is there again, that is another arrival. */
+void onlining_forget(struct manager *manager, uint64_t block);
 
 /* actions.c: what callers ask for */
 int manager_plan(struct manager *manager, char **regions, enum tier_online_zone zone,
@@ -313,6 +347,10 @@ void recoveries_free(struct manager *manager);
 /* A scan after a moment of quiet. */
 int monitor_rescan(struct manager *manager);
 int monitor_start(struct manager *manager);
+void monitor_free(struct manager *manager);
+
+/* resident.c: nothing of what onlines memory has to be paged in first */
+void resident_start(const struct manager *manager);
 
 /* varlink.c, interface.c */
 int varlink_start(struct manager *manager);

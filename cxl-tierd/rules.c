@@ -16,11 +16,20 @@ static struct region *find(struct manager *manager, const char *name)
 	return NULL;
 }
 
+static void settle(struct manager *manager, struct region *region)
+{
+	region->waits = false;
+	region->settled = true;
+	onlining_settled(manager, region);
+}
+
 static void nobody_waits(struct manager *manager, const struct tier_problem *problem)
 {
 	for (struct region *region = manager->regions; region; region = region->next) {
-		if (region->waits && problem)
+		if (region->waits && problem) {
 			region_decide_problem(region, "online-failed", problem);
+			settle(manager, region);
+		}
 		region->waits = false;
 	}
 }
@@ -29,8 +38,13 @@ static void nobody_waits(struct manager *manager, const struct tier_problem *pro
 static const char *rule_text(char text[static 112], const struct tier_online_request *request)
 {
 	bool daemon = streq(request->rule, "[Daemon]");
+	uint64_t first, last;
+	bool ordinary = tier_run_parse(request->region, &first, &last) == 0;
 
-	snprintf(text, 112, "%s%s%s", request->rule, daemon ? " Online=" : "",
+	snprintf(text, 112, "%s%s%s", request->rule,
+		 !daemon    ? ""
+		 : ordinary ? " OrdinaryMemory="
+			    : " Online=",
 		 daemon ? tier_online_zone_name(request->zone) : "");
 	return text;
 }
@@ -55,6 +69,10 @@ static bool to_be_onlined(struct manager *manager, const struct tier_topology *t
 			      "[Portal %s] names this region, but there is no portal on it; left "
 			      "offline; tierctl portal format %s",
 			      portal->name, noted->name);
+	else if (request->zone == TIER_ONLINE_NO && noted->ordinary)
+		region_decide(noted, LOG_NOTICE, "left-offline",
+			      "memory without a dax device; left offline by %s; tierctl online %s",
+			      rule_text(rule, request), noted->name);
 	else if (request->zone == TIER_ONLINE_NO)
 		region_decide(noted, LOG_NOTICE, "left-offline",
 			      "not a portal; left offline by %s; %s", rule_text(rule, request),
@@ -63,8 +81,29 @@ static bool to_be_onlined(struct manager *manager, const struct tier_topology *t
 				      : "tierctl online");
 	else
 		return true;
-	noted->waits = false;
+	settle(manager, noted);
 	return false;
+}
+
+/* Memory without a dax device; what the configuration says of it is said once for all. */
+static int add_ordinary(struct manager *manager, struct tier_online_request **requests,
+			size_t *count)
+{
+	for (struct region *region = manager->regions; region; region = region->next) {
+		struct tier_online_request *grown;
+
+		if (!region->waits || !region->ordinary)
+			continue;
+		grown = reallocarray(*requests, *count + 1, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		*requests = grown;
+		grown[*count] = (struct tier_online_request){.zone = manager->config->ordinary};
+		COPY(grown[*count].region, region->name);
+		COPY(grown[*count].rule, "[Daemon]");
+		(*count)++;
+	}
+	return 0;
 }
 
 /* Only those that wait; returns how many. */
@@ -76,7 +115,16 @@ static size_t keep_waiting(struct manager *manager, const struct tier_topology *
 	for (size_t i = 0; i < count; i++) {
 		struct region *noted = find(manager, requests[i].region);
 
-		if (noted && to_be_onlined(manager, topology, noted, &requests[i]))
+		if (!noted)
+			continue;
+		/* It is finished before anything else begins. */
+		if (onlining_was(manager, noted)) {
+			requests[0] = requests[i];
+			requests[0].resume = true;
+			requests[0].zone = manager->onlining.zone;
+			return 1;
+		}
+		if (to_be_onlined(manager, topology, noted, &requests[i]))
 			requests[kept++] = requests[i];
 	}
 	return kept;
@@ -91,6 +139,46 @@ static const struct tier_online_request *request_of(const struct tier_online_pol
 	return NULL;
 }
 
+/* The rest could not be had, so the beginning goes as well. */
+static void take_back(struct manager *manager, struct region *noted)
+{
+	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
+	_cleanup_(tier_plan_freep) struct tier_plan *plan = NULL;
+	struct tier_problem problem;
+	int r = tier_topology_read(manager->options.sysroot, &topology, &problem);
+
+	if (r == 0)
+		r = tier_plan_offline(topology, noted->name, false, &plan, &problem);
+	if (r == 0)
+		r = manager_apply(manager, plan, &problem);
+	if (r != 0)
+		log_problem(LOG_ERR, "half-online", &problem);
+}
+
+static void online(struct manager *manager, struct region *noted, const char *rule,
+		   const struct tier_plan *plan)
+{
+	const struct tier_decision *decision = &plan->decisions[0];
+	bool resumed = onlining_was(manager, noted);
+	struct tier_problem problem = {};
+	int r;
+
+	onlining_begin(manager, noted,
+		       decision->zone == TIER_ZONE_MOVABLE ? TIER_ONLINE_MOVABLE
+							   : TIER_ONLINE_KERNEL);
+	r = manager_apply(manager, plan, &problem);
+	if (r == 0) {
+		region_decide(noted, LOG_NOTICE, "onlined", "onlined in zone %s by %s%s: %s",
+			      tier_zone_name(decision->zone), rule,
+			      resumed ? ", as an earlier cxl-tierd had begun to" : "",
+			      decision->reason);
+		return;
+	}
+	region_decide_problem(noted, "online-failed", &problem);
+	if (resumed)
+		take_back(manager, noted);
+}
+
 /* The first decision of a plan and its steps; in a dry run what would be done. */
 static void carry_out(struct manager *manager, struct region *noted, const char *rule,
 		      const struct tier_plan *plan, size_t number)
@@ -99,7 +187,6 @@ static void carry_out(struct manager *manager, struct region *noted, const char 
 	struct tier_plan first = {.decisions = decision, .decision_count = 1, .steps = plan->steps};
 	const char *zone = tier_zone_name(decision->zone);
 	struct tier_problem problem = {};
-	int r;
 
 	noted->waits = false;
 	if (decision->code) {
@@ -107,22 +194,20 @@ static void carry_out(struct manager *manager, struct region *noted, const char 
 		COPY(problem.text, decision->reason);
 		COPY(problem.next, decision->next);
 		region_decide_problem(noted, "online-failed", &problem);
-		return;
-	}
-	if (manager_dry_run(manager)) {
+		if (onlining_was(manager, noted))
+			take_back(manager, noted);
+	} else if (decision->zone == TIER_ZONE_NONE) {
+		region_decide(noted, LOG_INFO, "taken-over", "%s", decision->reason);
+	} else if (manager_dry_run(manager)) {
 		region_decide(noted, LOG_NOTICE, "would-online",
 			      "dry run: would be onlined in zone %s: %s", zone, decision->reason);
-		return;
+	} else {
+		while (first.step_count < plan->step_count &&
+		       streq(plan->steps[first.step_count].region, decision->region))
+			first.step_count++;
+		online(manager, noted, rule, &first);
 	}
-	while (first.step_count < plan->step_count &&
-	       streq(plan->steps[first.step_count].region, decision->region))
-		first.step_count++;
-	r = manager_apply(manager, &first, &problem);
-	if (r != 0)
-		region_decide_problem(noted, "online-failed", &problem);
-	else
-		region_decide(noted, LOG_NOTICE, "onlined", "onlined in zone %s by %s: %s", zone,
-			      rule, decision->reason);
+	settle(manager, noted);
 }
 
 /* Plans for all that wait, and onlines the first; false when none is left. */
@@ -141,6 +226,8 @@ static bool apply_one(struct manager *manager)
 	if (r == 0) {
 		r = tier_config_requests(manager->config, topology, &requests,
 					 &policy.request_count);
+		if (r == 0)
+			r = add_ordinary(manager, &requests, &policy.request_count);
 		if (r < 0)
 			tier_problem_set(&problem, r, "regions", NULL, "cannot plan");
 	}
@@ -181,5 +268,7 @@ bool rules_apply(struct manager *manager)
 		return true;
 	/* What has gone meanwhile. */
 	nobody_waits(manager, NULL);
+	if (manager->onlining.name[0])
+		onlining_end(manager);
 	return false;
 }

@@ -38,12 +38,13 @@ void region_decide_problem(struct region *region, const char *decision,
 		      own ? "" : ": ", problem->text, problem->next[0] ? "; " : "", problem->next);
 }
 
-static struct region *note_region(struct manager *manager, const struct tier_region *region)
+struct region *region_note(struct manager *manager, const char *name, uint64_t start,
+			   uint64_t bytes)
 {
 	struct region *noted;
 
 	for (noted = manager->regions; noted; noted = noted->next)
-		if (streq(noted->name, region->name))
+		if (streq(noted->name, name))
 			break;
 	if (!noted) {
 		noted = calloc(1, sizeof(*noted));
@@ -51,17 +52,27 @@ static struct region *note_region(struct manager *manager, const struct tier_reg
 			return NULL;
 		noted->next = manager->regions;
 		manager->regions = noted;
-		COPY(noted->name, region->name);
+		COPY(noted->name, name);
 	}
-	if (noted->start != region->start || noted->bytes != region->bytes) {
+	if (noted->start != start || noted->bytes != bytes) {
 		noted->examined = noted->settled = noted->was_portal = false;
 		noted->attempts = 0;
 		noted->text[0] = '\0';
 	}
-	noted->start = region->start;
-	noted->bytes = region->bytes;
+	noted->start = start;
+	noted->bytes = bytes;
 	noted->scan = manager->scan;
 	return noted;
+}
+
+void region_gone(struct manager *manager, const char *name)
+{
+	for (struct region *region = manager->regions; region; region = region->next)
+		if (streq(region->name, name)) {
+			region->examined = region->settled = false;
+			region->attempts = 0;
+			region->text[0] = '\0';
+		}
 }
 
 void region_decided(struct manager *manager, const char *name, const char *decision)
@@ -84,7 +95,8 @@ static void prune_regions(struct manager *manager)
 			p = &region->next;
 			continue;
 		}
-		log_decision(LOG_INFO, region->name, "gone", "the region has gone");
+		if (!region->ordinary)
+			log_decision(LOG_INFO, region->name, "gone", "the region has gone");
 		*p = region->next;
 		free(region);
 	}
@@ -149,7 +161,7 @@ static void scan_region(struct manager *manager, const struct tier_topology *top
 			const struct tier_region *region, bool everything)
 {
 	const struct tier_config_portal *rule = tier_config_portal_rule(manager->config, region);
-	struct region *noted = note_region(manager, region);
+	struct region *noted = region_note(manager, region->name, region->start, region->bytes);
 	const struct tier_dax *dax = region_first_dax(topology, region);
 	struct tier_problem problem = {};
 	struct tier_super super;
@@ -182,7 +194,9 @@ static void scan_region(struct manager *manager, const struct tier_topology *top
 	}
 	if (range_online(topology, dax->start, dax->bytes)) {
 		noted->examined = noted->settled = true;
-		if (known)
+		if (!known && onlining_was(manager, noted))
+			noted->waits = true; /* a part of it may be missing */
+		else if (known)
 			region_decide(
 				noted, LOG_CRIT, "portal-online",
 				"holds the portal %s and has been onlined: what another host has "
@@ -277,6 +291,7 @@ static int scan_regions(struct manager *manager, bool everything, struct tier_pr
 		manager_alive(manager);
 		scan_region(manager, topology, &topology->regions[i], everything);
 	}
+	onlining_look(manager, topology);
 	return 0;
 }
 

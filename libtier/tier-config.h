@@ -56,14 +56,15 @@ struct tier_config_place {
 };
 
 struct tier_config {
-	unsigned ratio_percent;	      /* [Daemon] Ratio=, default 301 */
-	bool dry_run;		      /* [Daemon] DryRun=, default no */
-	enum tier_online_zone online; /* [Daemon] Online=: regions without a rule; default no */
-	char vm_directory[256];	      /* [Daemon] VmDirectory=, default /run/cxl-tier/vm */
-	uint64_t beat_usec;	      /* [Daemon] BeatSec=, default 1s */
-	uint64_t cut_off_usec;	      /* [Daemon] CutOffSec=, default 30s */
-	bool recover;		      /* [Daemon] Recover=, default yes */
-	char watchdog_device[256];    /* [Daemon] WatchdogDevice=; empty: none */
+	unsigned ratio_percent;		/* [Daemon] Ratio=, default 301 */
+	bool dry_run;			/* [Daemon] DryRun=, default no */
+	enum tier_online_zone online;	/* [Daemon] Online=: regions without a rule; default no */
+	enum tier_online_zone ordinary; /* [Daemon] OrdinaryMemory=: not CXL's; default auto */
+	char vm_directory[256];		/* [Daemon] VmDirectory=, default /run/cxl-tier/vm */
+	uint64_t beat_usec;		/* [Daemon] BeatSec=, default 1s */
+	uint64_t cut_off_usec;		/* [Daemon] CutOffSec=, default 30s */
+	bool recover;			/* [Daemon] Recover=, default yes */
+	char watchdog_device[256];	/* [Daemon] WatchdogDevice=; empty: none */
 	struct tier_config_region *regions;
 	size_t region_count;
 	struct tier_config_portal *portals;

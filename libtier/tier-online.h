@@ -20,13 +20,17 @@ enum tier_online_zone {
 
 /**
  * struct tier_online_request - one region that is to be onlined
+ * @region: or a run of memory blocks without a dax device, see tier_run_name()
  * @weight: how much a byte of it counts, if not all that may be Movable can be; 0: the default
+ * @resume: what of it is online already came so by an attempt that did not get to its end; the rest
+ *          goes to the same zone, and it is not refused for being partly online
  * @rule: who wants it so, e.g. "[Region expander0]", for the reason; may be empty
  */
 struct tier_online_request {
 	char region[32];
 	enum tier_online_zone zone;
 	unsigned weight;
+	bool resume;
 	char rule[80];
 };
 
@@ -127,6 +131,26 @@ int tier_plan_online(const struct tier_topology *topology, const struct tier_onl
  */
 int tier_plan_offline(const struct tier_topology *topology, const char *region, bool to_devdax,
 		      struct tier_plan **ret_plan, struct tier_problem *problem);
+
+/**
+ * tier_block_is_ordinary() - does a memory block belong to no CXL window, region or dax device?
+ *
+ * DIMMs, virtio-mem and balloons add such memory; most of it was there at boot.
+ */
+bool tier_block_is_ordinary(const struct tier_topology *topology, const struct tier_block *block);
+
+/** tier_run_name() - the name of a run of adjacent memory blocks: "memory48-143", or "memory48" */
+void tier_run_name(char name[static 32], uint64_t first, uint64_t last);
+/** tier_run_parse() - the reverse; 0, or -EINVAL */
+int tier_run_parse(const char *name, uint64_t *ret_first, uint64_t *ret_last);
+/**
+ * tier_run_blocks() - the blocks of a run, borrowed from @topology
+ *
+ * Return: the first of them; NULL if @name is no run, a block is absent or not ordinary, or they are
+ * of different nodes.
+ */
+const struct tier_block *tier_run_blocks(const struct tier_topology *topology, const char *name,
+					 size_t *ret_count);
 
 struct tier_plan *tier_plan_free(struct tier_plan *plan);
 

@@ -31,10 +31,12 @@ static int may_change(const char *verb, const char *object)
 static int check_regions(char **names, int count)
 {
 	struct tier_topology *topology = NULL;
+	size_t blocks;
 	int r = tool_topology(&topology);
 
 	for (int i = 0; r == 0 && i < count; i++)
-		if (!tier_topology_region(topology, names[i]))
+		if (!tier_topology_region(topology, names[i]) &&
+		    !tier_run_blocks(topology, names[i], &blocks))
 			r = tool_fail_text(names[i], "see tierctl list regions", "no such region");
 	tier_topology_free(topology);
 	return r;

@@ -218,6 +218,12 @@ static int check_rules(const struct tier_config *config, struct tier_problem *pr
 			"Online=movable contradicts Ratio=0 (%s), which allows nothing "
 			"to be Movable",
 			where(config, "[Daemon]", "Ratio", other_place));
+	if (config->ordinary == TIER_ONLINE_MOVABLE && config->ratio_percent == 0)
+		return contradiction(
+			problem, where(config, "[Daemon]", "OrdinaryMemory", place),
+			"OrdinaryMemory=movable contradicts Ratio=0 (%s), which allows nothing "
+			"to be Movable",
+			where(config, "[Daemon]", "Ratio", other_place));
 	for (size_t i = 0; r == 0 && i < config->region_count; i++) {
 		r = check_rule(config, &config->regions[i], problem);
 		for (size_t j = 0; r == 0 && j < i; j++)

@@ -331,6 +331,7 @@ const struct config_key config_keys[] = {
 	DAEMON("Ratio", ratio_percent, store_ratio, "301"),
 	DAEMON("DryRun", dry_run, store_bool, "no"),
 	DAEMON("Online", online, store_online, "no"),
+	DAEMON("OrdinaryMemory", ordinary, store_online, "auto"),
 	DAEMON("VmDirectory", vm_directory, store_directory, "/run/cxl-tier/vm"),
 	DAEMON("BeatSec", beat_usec, store_seconds, "1"),
 	DAEMON("CutOffSec", cut_off_usec, store_seconds, "30"),

@@ -2,14 +2,14 @@
 #include <inttypes.h>
 
 #include "online-plan.h"
-#include "online-survey.h"
+#include "online-run.h"
 #include "online-words.h"
 #include "topology.h"
 
 /* A request and what became of it. */
 struct wish {
 	const struct tier_online_request *request;
-	const struct tier_region *region;
+	enum tier_online_zone wanted; /* as requested, or where its beginning is */
 	struct online_memory memory;
 	struct online_candidate *candidate; /* NULL: it does not wait for a zone */
 	int code;			    /* refused */
@@ -42,12 +42,12 @@ struct online_planning *online_planning_free(struct online_planning *p)
 static int check_zones(struct wish *wish)
 {
 	const struct online_memory *memory = &wish->memory;
-	enum tier_online_zone wanted = wish->request->zone;
+	enum tier_online_zone wanted = wish->wanted;
 	bool typed = memory->type > TIER_MEMORY_LOCAL;
 	struct online_candidate *candidate = wish->candidate;
 
 	if (wanted == TIER_ONLINE_KERNEL && typed)
-		return tier_problem_set(&wish->problem, TIER_E_REFUSED, wish->region->name,
+		return tier_problem_set(&wish->problem, TIER_E_REFUSED, wish->request->region,
 					"choose --zone movable, or type it Local",
 					"cannot go to a kernel zone: %s memory has none",
 					tier_memory_type_name(memory->type));
@@ -55,7 +55,7 @@ static int check_zones(struct wish *wish)
 	candidate->may_kernel = wanted != TIER_ONLINE_MOVABLE && !memory->no_kernel && !typed;
 	if (candidate->may_movable || candidate->may_kernel)
 		return 0;
-	return tier_problem_set(&wish->problem, TIER_E_REFUSED, wish->region->name,
+	return tier_problem_set(&wish->problem, TIER_E_REFUSED, wish->request->region,
 				"see tierctl list blocks",
 				"cannot go to %s: the kernel does not offer that zone for every "
 				"one of its memory blocks",
@@ -72,8 +72,8 @@ static int check_online(struct wish *wish)
 	char offline[80];
 
 	if (!as_wanted)
-		return tier_problem_set(&wish->problem, TIER_E_BUSY, wish->region->name,
-					online_next_offline(offline, wish->region->name),
+		return tier_problem_set(&wish->problem, TIER_E_BUSY, wish->request->region,
+					online_next_offline(offline, wish->request->region),
 					"is already online, in zone %s", tier_zone_name(zone));
 	snprintf(wish->reason, sizeof(wish->reason), "already online in %s", tier_zone_name(zone));
 	return 0;
@@ -83,26 +83,40 @@ static int look_at(struct online_planning *p, size_t number)
 {
 	struct wish *wish = &p->wishes[number];
 	const struct tier_online_request *request = wish->request = &p->policy.requests[number];
+	const struct tier_region *region = tier_topology_region(p->topology, request->region);
+	uint64_t first, last, online_bytes;
 	int r;
 
-	wish->region = tier_topology_region(p->topology, request->region);
-	if (!wish->region)
+	if (!region && tier_run_parse(request->region, &first, &last) < 0)
 		return tier_problem_set(&wish->problem, TIER_E_NOT_FOUND, request->region,
 					"see tierctl list regions", "no such region");
 	for (size_t i = 0; i < number; i++)
-		if (p->wishes[i].region == wish->region)
+		if (streq(p->policy.requests[i].region, request->region))
 			return tier_problem_set(&wish->problem, -EINVAL, request->region, NULL,
 						"named more than once");
+	wish->wanted = request->zone;
 	if (request->zone == TIER_ONLINE_NO) {
 		snprintf(wish->reason, sizeof(wish->reason), "left as it is: Online=no%s%s",
 			 request->rule[0] ? " by " : "", request->rule);
 		return 0;
 	}
-	r = online_survey(p->topology, wish->region, &wish->memory, &wish->problem);
+	r = region ? online_survey(p->topology, region, request->resume, &wish->memory,
+				   &wish->problem)
+		   : online_survey_run(p->topology, request->region, request->resume, &wish->memory,
+				       &wish->problem);
 	if (r)
 		return r;
-	if (wish->memory.online > 0)
+	online_bytes = wish->memory.online * p->topology->block_bytes;
+	if (online_bytes == wish->memory.bytes || (online_bytes > 0 && !request->resume))
 		return check_online(wish);
+	r = online_bytes > 0 ? check_online(wish) : 0;
+	if (r)
+		return r;
+	/* The rest goes where the beginning is. */
+	if (online_bytes > 0)
+		wish->wanted = wish->memory.zone == TIER_ZONE_MOVABLE ? TIER_ONLINE_MOVABLE
+								      : TIER_ONLINE_KERNEL;
+	wish->memory.bytes -= online_bytes;
 	wish->candidate = &p->candidates[p->candidate_count];
 	*wish->candidate = (struct online_candidate){
 		.bytes = wish->memory.bytes, .weight = request->weight ?: TIER_WEIGHT_DEFAULT};
@@ -128,73 +142,11 @@ static int refuse_ratio(struct online_planning *p, struct wish *wish)
 			 tier_memory_type_name(memory->type));
 	else if (memory->no_kernel)
 		snprintf(why, sizeof(why), "; the kernel offers no kernel zone for all of it");
-	return tier_problem_set(&wish->problem, TIER_E_RATIO, wish->region->name,
+	return tier_problem_set(&wish->problem, TIER_E_RATIO, wish->request->region,
 				memory->type > TIER_MEMORY_LOCAL
 					? "allow more with --ratio, or type it Local"
 					: "allow more with --ratio, or choose --zone kernel",
 				"cannot go to Movable: %s%s", text, why);
-}
-
-/* How many steps a dax device takes, and the steps if there is room for them. */
-static size_t device_steps(const struct online_planning *p, const struct tier_dax *dax,
-			   enum tier_step_action action, struct tier_step *steps)
-{
-	struct tier_step step = {.action = action, .block = TIER_UNKNOWN_U64};
-	const struct tier_block *block;
-	size_t count;
-
-	if (online_usable_bytes(p->topology, dax) == 0)
-		return 0;
-	copy_string(step.region, sizeof(step.region), dax->region);
-	copy_string(step.dax, sizeof(step.dax), dax->name);
-	if (dax->mode != TIER_DAX_SYSTEM_RAM) {
-		if (steps) {
-			steps[0] = steps[1] = step;
-			steps[0].action = TIER_STEP_BIND_RAM;
-		}
-		return 2;
-	}
-	block = tier_topology_range_blocks(p->topology, dax->start, dax->bytes, &count);
-	for (size_t i = 0; steps && i < count; i++) {
-		steps[i] = step;
-		steps[i].block = block[i].index;
-	}
-	return count;
-}
-
-static size_t region_steps(const struct online_planning *p, const struct tier_decision *decision,
-			   struct tier_step *steps)
-{
-	enum tier_step_action action = decision->zone == TIER_ZONE_MOVABLE
-					       ? TIER_STEP_ONLINE_MOVABLE
-					       : TIER_STEP_ONLINE_KERNEL;
-	const struct tier_dax *dax = NULL;
-	size_t count = 0;
-
-	if (decision->zone == TIER_ZONE_NONE || decision->arrival)
-		return 0;
-	while ((dax = tier_topology_region_dax(p->topology, decision->region, dax)))
-		count += device_steps(p, dax, action, steps ? steps + count : NULL);
-	return count;
-}
-
-/* Counted first: there may be millions. */
-static int add_steps(struct online_planning *p)
-{
-	struct tier_plan *plan = p->plan;
-	size_t count = 0;
-
-	for (size_t i = 0; i < plan->decision_count; i++)
-		count += region_steps(p, &plan->decisions[i], NULL);
-	if (count == 0)
-		return 0;
-	plan->steps = calloc(count, sizeof(*plan->steps));
-	if (!plan->steps)
-		return -ENOMEM;
-	for (size_t i = 0; i < plan->decision_count; i++)
-		plan->step_count +=
-			region_steps(p, &plan->decisions[i], plan->steps + plan->step_count);
-	return 0;
 }
 
 /* What the machine has when a device is online; @final: when all are. */
@@ -373,7 +325,7 @@ int online_finish(struct online_planning *p, unsigned ratio_percent, bool steps,
 	for (size_t i = 0; r == 0 && i < p->policy.arrival_count; i++)
 		r = decide_arrival(p, &p->policy.arrivals[i]);
 	if (r == 0 && steps)
-		r = add_steps(p);
+		r = online_add_steps(p->topology, p->plan);
 	if (r < 0)
 		return tier_problem_set(problem, r, "plan", NULL, "cannot plan");
 	*ret_plan = TAKE(p->plan);

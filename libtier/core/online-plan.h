@@ -24,6 +24,8 @@ DEFINE_CLEANUP(struct online_planning *, online_planning_free)
 /* Append to a plan: online-list.c. -ENOMEM or NULL without memory. */
 int online_add_step(struct tier_plan *plan, enum tier_step_action action, const char *region,
 		    const char *dax, uint64_t block);
+/* Those of all decisions: online-steps.c. */
+int online_add_steps(const struct tier_topology *topology, struct tier_plan *plan);
 struct tier_decision *online_add_decision(struct tier_plan *plan, const char *region);
 
 #endif

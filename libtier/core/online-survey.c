@@ -12,6 +12,19 @@ uint64_t online_usable_bytes(const struct tier_topology *topology, const struct 
 	return end > start ? end - start : 0;
 }
 
+void online_survey_block(struct online_memory *memory, const struct tier_block *block)
+{
+	memory->blocks++;
+	if (block->state == TIER_BLOCK_OFFLINE) {
+		memory->no_movable |= !block->can_movable;
+		memory->no_kernel |= !block->can_kernel;
+		return;
+	}
+	memory->zone =
+		memory->online == 0 || memory->zone == block->zone ? block->zone : TIER_ZONE_MIXED;
+	memory->online++;
+}
+
 static void survey(const struct tier_topology *topology, const struct tier_dax *dax,
 		   struct online_memory *memory)
 {
@@ -24,18 +37,9 @@ static void survey(const struct tier_topology *topology, const struct tier_dax *
 		return;
 	memory->bound++;
 	block = tier_topology_range_blocks(topology, dax->start, dax->bytes, &count);
-	memory->blocks += count;
 	memory->missing |= count * topology->block_bytes < online_usable_bytes(topology, dax);
-	for (; count > 0; block++, count--) {
-		if (block->state == TIER_BLOCK_OFFLINE) {
-			memory->no_movable |= !block->can_movable;
-			memory->no_kernel |= !block->can_kernel;
-			continue;
-		}
-		memory->zone = memory->online == 0 || memory->zone == block->zone ? block->zone
-										  : TIER_ZONE_MIXED;
-		memory->online++;
-	}
+	for (; count > 0; block++, count--)
+		online_survey_block(memory, block);
 }
 
 int online_sum(const struct tier_topology *topology, struct online_sum *ret)
@@ -63,13 +67,30 @@ const char *online_next_offline(char text[static 80], const char *region)
 	return text;
 }
 
+int online_whole(const struct online_memory *memory, const char *name, uint64_t block_bytes,
+		 bool resume, struct tier_problem *problem)
+{
+	char offline[80];
+
+	if (memory->online == 0 ||
+	    (memory->online == memory->blocks && memory->bound == memory->daxs))
+		return 0;
+	if (resume && (memory->zone == TIER_ZONE_MOVABLE || online_is_kernel_zone(memory->zone)))
+		return 0;
+	return tier_problem_set(problem, TIER_E_BUSY, name, online_next_offline(offline, name),
+				"is partly online: %zu of its %" PRIu64
+				" memory blocks, in zone %s; only a whole region is onlined",
+				memory->online, memory->bytes / block_bytes,
+				tier_zone_name(memory->zone));
+}
+
 int online_survey(const struct tier_topology *topology, const struct tier_region *region,
-		  struct online_memory *ret, struct tier_problem *problem)
+		  bool resume, struct online_memory *ret, struct tier_problem *problem)
 {
 	const struct tier_dax *dax = NULL;
 	struct online_memory memory = {.type = region->type_by_kernel ? region->type
 								      : TIER_MEMORY_LOCAL};
-	char offline[80];
+	int r;
 
 	if (topology->block_bytes == 0)
 		return tier_problem_set(problem, TIER_E_REFUSED, region->name,
@@ -101,14 +122,9 @@ int online_survey(const struct tier_topology *topology, const struct tier_region
 			"take it back first: tierctl offline --to-devdax, then try again",
 			"cannot be onlined: it is system RAM, but the kernel has made "
 			"memory blocks of only a part of it");
-	if (memory.online > 0 && (memory.online < memory.blocks || memory.bound < memory.daxs))
-		return tier_problem_set(
-			problem, TIER_E_BUSY, region->name,
-			online_next_offline(offline, region->name),
-			"is partly online: %zu of its %" PRIu64
-			" memory blocks, in zone %s; only a whole region is onlined",
-			memory.online, memory.bytes / topology->block_bytes,
-			tier_zone_name(memory.zone));
+	r = online_whole(&memory, region->name, topology->block_bytes, resume, problem);
+	if (r)
+		return r;
 	*ret = memory;
 	return 0;
 }

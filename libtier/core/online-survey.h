@@ -17,10 +17,15 @@ struct online_memory {
 
 /*
  * Looks at a region, and refuses what cannot be onlined as a whole: 0 if all of it is offline, or
- * online in one zone; TIER_E_REFUSED, TIER_E_BUSY.
+ * online in one zone, or, with @resume, a part of it is; TIER_E_REFUSED, TIER_E_BUSY.
  */
 int online_survey(const struct tier_topology *topology, const struct tier_region *region,
-		  struct online_memory *ret, struct tier_problem *problem);
+		  bool resume, struct online_memory *ret, struct tier_problem *problem);
+/* Counts one block in. */
+void online_survey_block(struct online_memory *memory, const struct tier_block *block);
+/* The last of online_survey()'s refusals. */
+int online_whole(const struct online_memory *memory, const char *name, uint64_t block_bytes,
+		 bool resume, struct tier_problem *problem);
 
 /* kmem hands only whole memory blocks to the kernel. */
 uint64_t online_usable_bytes(const struct tier_topology *topology, const struct tier_dax *dax);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <daxctl/libdaxctl.h>
 
+#include "dax.h"
 #include "fd.h"
 #include "memory-apply.h"
 
@@ -171,10 +172,35 @@ static int check_offline(struct memory_dax *dax, const struct sysfs *sysfs, cons
 	return r;
 }
 
+static const char *driver_name(enum tier_dax_mode mode)
+{
+	return mode == TIER_DAX_SYSTEM_RAM ? "kmem" : "device_dax";
+}
+
+/* In sysfs: libdaxctl reads modprobe's configuration each time, and runs what that says. */
+static int unbind_or_bind(struct daxctl_dev *device, const struct sysfs *sysfs, const char *name,
+			  enum tier_dax_mode mode, struct tier_problem *problem)
+{
+	int r;
+
+	if (mode == TIER_DAX_DISABLED)
+		return dax_unbind(sysfs, name, problem);
+	if (sysfs_exists(sysfs, "sys/bus/dax/drivers/%s", driver_name(mode)))
+		return dax_bind(sysfs, name, driver_name(mode), problem);
+	/* Its module is not there yet. */
+	r = daxctl_dev_disable(device);
+	if (r == 0)
+		r = mode == TIER_DAX_SYSTEM_RAM ? daxctl_dev_enable_ram(device)
+						: daxctl_dev_enable_devdax(device);
+	return r == 0 ? 0
+		      : tier_problem_set(problem, r, name,
+					 "is the module there? modprobe kmem; see the kernel log",
+					 "cannot bind it to %s", driver_name(mode));
+}
+
 int memory_dax_bind(struct memory_dax *dax, const struct sysfs *sysfs, const char *name,
 		    enum tier_dax_mode mode, struct tier_problem *problem)
 {
-	const char *driver = mode == TIER_DAX_SYSTEM_RAM ? "kmem" : "device_dax";
 	enum tier_dax_mode now;
 	struct daxctl_dev *device = find(dax, name);
 	int r = memory_dax_mode(sysfs, name, &now);
@@ -192,24 +218,10 @@ int memory_dax_bind(struct memory_dax *dax, const struct sysfs *sysfs, const cha
 	}
 	if (geteuid() != 0)
 		return tier_problem_set(problem, -EPERM, name, "try again as root",
-					"cannot bind it to %s", driver);
-	r = daxctl_dev_disable(device);
-	if (r < 0)
-		return tier_problem_set(problem, r, name,
-					"close what has the device open or mapped: fuser /dev/dax*",
-					"cannot unbind its driver");
-	if (mode == TIER_DAX_DISABLED)
-		return 0;
-	r = mode == TIER_DAX_SYSTEM_RAM ? daxctl_dev_enable_ram(device)
-					: daxctl_dev_enable_devdax(device);
-	if (r == 0)
-		return 0;
-	tier_problem_set(problem, r, name, "is the module there? modprobe kmem; see the kernel log",
-			 "cannot bind it to %s", driver);
-	/* Not left without a driver if it had one. */
-	if (now == TIER_DAX_DEVDAX)
-		(void)daxctl_dev_enable_devdax(device);
-	else if (now == TIER_DAX_SYSTEM_RAM)
-		(void)daxctl_dev_enable_ram(device);
+					"cannot bind it to %s", driver_name(mode));
+	r = unbind_or_bind(device, sysfs, name, mode, problem);
+	if (r != 0 && now != TIER_DAX_DISABLED)
+		/* Not left without a driver if it had one. */
+		(void)dax_bind(sysfs, name, driver_name(now), NULL);
 	return r;
 }

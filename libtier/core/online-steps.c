@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "online-plan.h"
+#include "online-survey.h"
+
+/* What decisions come to, block by block, or device by device where the blocks are not there yet. */
+
+/* The steps for blocks that are offline, if there is room for them; how many they are. */
+static size_t block_steps(const struct tier_block *blocks, size_t count, struct tier_step step,
+			  struct tier_step *steps)
+{
+	size_t offline = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (blocks[i].state != TIER_BLOCK_OFFLINE)
+			continue;
+		if (steps) {
+			steps[offline] = step;
+			steps[offline].block = blocks[i].index;
+		}
+		offline++;
+	}
+	return offline;
+}
+
+static size_t device_steps(const struct tier_topology *topology, const struct tier_dax *dax,
+			   struct tier_step step, struct tier_step *steps)
+{
+	const struct tier_block *blocks;
+	size_t count;
+
+	if (online_usable_bytes(topology, dax) == 0)
+		return 0;
+	copy_string(step.dax, sizeof(step.dax), dax->name);
+	if (dax->mode != TIER_DAX_SYSTEM_RAM) {
+		if (steps) {
+			steps[0] = steps[1] = step;
+			steps[0].action = TIER_STEP_BIND_RAM;
+		}
+		return 2;
+	}
+	blocks = tier_topology_range_blocks(topology, dax->start, dax->bytes, &count);
+	return block_steps(blocks, count, step, steps);
+}
+
+static size_t region_steps(const struct tier_topology *topology,
+			   const struct tier_decision *decision, struct tier_step *steps)
+{
+	struct tier_step step = {.block = TIER_UNKNOWN_U64};
+	const struct tier_block *blocks;
+	const struct tier_dax *dax = NULL;
+	size_t count = 0;
+
+	if (decision->zone == TIER_ZONE_NONE || decision->arrival)
+		return 0;
+	step.action = decision->zone == TIER_ZONE_MOVABLE ? TIER_STEP_ONLINE_MOVABLE
+							  : TIER_STEP_ONLINE_KERNEL;
+	copy_string(step.region, sizeof(step.region), decision->region);
+	if (!tier_topology_region(topology, decision->region)) {
+		blocks = tier_run_blocks(topology, decision->region, &count);
+		return block_steps(blocks, count, step, steps);
+	}
+	while ((dax = tier_topology_region_dax(topology, decision->region, dax)))
+		count += device_steps(topology, dax, step, steps ? steps + count : NULL);
+	return count;
+}
+
+/* Counted first: there may be millions. */
+int online_add_steps(const struct tier_topology *topology, struct tier_plan *plan)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < plan->decision_count; i++)
+		count += region_steps(topology, &plan->decisions[i], NULL);
+	if (count == 0)
+		return 0;
+	plan->steps = calloc(count, sizeof(*plan->steps));
+	if (!plan->steps)
+		return -ENOMEM;
+	for (size_t i = 0; i < plan->decision_count; i++)
+		plan->step_count +=
+			region_steps(topology, &plan->decisions[i], plan->steps + plan->step_count);
+	return 0;
+}
