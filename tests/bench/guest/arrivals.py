@@ -106,8 +106,10 @@ def trace_on():
     write(f"{TRACING}/tracing_on", "0")
     for name, definition in PROBES.items():
         if not os.path.isdir(f"{TRACING}/events/bench/{name}"):
-            with open(f"{TRACING}/kprobe_events", "a") as file:
-                file.write(definition + "\n")
+            # Not open(), which seeks.
+            probes = os.open(f"{TRACING}/kprobe_events", os.O_WRONLY | os.O_APPEND)
+            os.write(probes, definition.encode() + b"\n")
+            os.close(probes)
         write(f"{TRACING}/events/bench/{name}/enable", "1")
     write(f"{TRACING}/trace_clock", "mono")
     write(f"{TRACING}/tracing_on", "1")
@@ -122,21 +124,24 @@ def times():
     return found["arrive"], found["online"]
 
 
+def available():
+    """Bytes of memory that processes could have."""
+    return int(re.search(r"MemAvailable: +(\d+)", read("/proc/meminfo"))[1]) * 1024
+
+
 class Pressure:
     def __init__(self):
-        self.processes = []
+        self.processes, self.available = [], available()
 
     def begin(self):
-        available = int(re.search(r"MemAvailable: +(\d+)", read("/proc/meminfo"))[1]) * 1024
+        wait(lambda: available() > self.available * 0.9, "end of the last shortage of memory")
         # Of node 0 only: the memory that arrives must be free to go again.
         self.processes = [subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                            start_new_session=True) for words in (
             ["stress-ng", "--cpu", "0", "--quiet"],
-            ["numactl", "--membind=0", "stress-ng", "--vm", "1", "--vm-bytes", str(int(available * FILL)), "--vm-keep",
-             "--vm-method", "incdec", "--oom-avoid", "--quiet"])]
-        before = available
-        wait(lambda: int(re.search(r"MemAvailable: +(\d+)", read("/proc/meminfo"))[1]) * 1024 < before * 0.25,
-             "shortage of memory")
+            ["numactl", "--membind=0", "stress-ng", "--vm", "1", "--vm-bytes", str(int(self.available * FILL)),
+             "--vm-keep", "--vm-method", "incdec", "--oom-avoid", "--quiet"])]
+        wait(lambda: available() < self.available * 0.25, "shortage of memory")
 
     def end(self):
         for process in self.processes:

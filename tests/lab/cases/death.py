@@ -11,6 +11,7 @@ from scenario import Failure, Guest
 TOPOLOGY = "three-hosts"
 SETUP_DEADLINE = 500
 DEADLINE = 300
+SAMPLE = 3
 DAEMON = "BeatSec=1\nCutOffSec=5\n"
 
 

@@ -15,7 +15,6 @@ from cases import deadline
 from growing import BLOCK, PAGES
 
 KERNEL = "stock"
-ONLY_LONG = True
 LONG = os.environ.get("LAB_ALL") == "1"
 SEED = int(os.environ.get("TIER_SEED", "1"))
 SEQUENCES, STEPS, PER_BOOT = 200 if LONG else 20, 4, 10
