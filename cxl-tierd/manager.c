@@ -108,6 +108,7 @@ struct manager *manager_free(struct manager *manager)
 	regions_free(manager);
 	onlining_free(manager);
 	monitor_free(manager);
+	declared_free(manager);
 	sd_event_unref(manager->event);
 	tier_config_free(manager->config);
 	if (manager->lock_fd >= 0) {

@@ -119,6 +119,8 @@ struct manager {
 	unsigned scan;
 	bool warned_auto_online;
 	struct onlining onlining;
+	struct declared *declared; /* declared.c */
+	bool looked_for_unfinished;
 	bool stopping;
 	struct region *regions;
 	struct portal *portals;
@@ -169,6 +171,10 @@ int region_set_type(struct manager *manager, const struct tier_topology *topolog
 		    const struct tier_region *region, bool portal, struct tier_problem *problem);
 const struct tier_dax *region_first_dax(const struct tier_topology *topology,
 					const struct tier_region *region);
+
+/* declared.c: makes the regions that the configuration declares; @everything: also what was tried in vain */
+void declared_apply(struct manager *manager, bool everything);
+void declared_free(struct manager *manager);
 
 /*
  * rules.c: onlines one of the regions that wait, as the configuration has it, all of them in view. If

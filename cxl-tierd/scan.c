@@ -299,6 +299,7 @@ int manager_scan(struct manager *manager, bool everything, struct tier_problem *
 {
 	int r = 0;
 
+	declared_apply(manager, everything);
 	if (manager->options.files_only)
 		manager->scan++;
 	else

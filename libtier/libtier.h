@@ -11,6 +11,7 @@
 #include "tier-explain.h"
 #include "tier-mover.h"
 #include "tier-config.h"
+#include "tier-declare.h"
 #include "tier-portal.h"
 #include "tier-handoff.h"
 #include "tier-machine.h"

@@ -8,17 +8,27 @@
 
 #include "tier-error.h"
 #include "tier-online.h"
+#include "tier-topology.h"
 
-/* [Region NAME]: a rule for the regions that match every Match* given (at least one). */
+/* The memory devices of a region that is declared, by serial number, in the order of the interleave. */
+struct tier_config_devices {
+	unsigned count; /* 0: no region is declared */
+	uint64_t serials[TIER_WAYS_MAX];
+};
+
+/* [Region NAME]: a rule for the regions that match every Match* given (at least one), or for the one that is declared. */
 struct tier_config_region {
 	char name[64];
 	bool match_serial;
 	uint64_t serial;      /* MatchSerial=: of any memdev of the region */
 	char match_uuid[37];  /* MatchUUID= */
 	char match_path[256]; /* MatchPath=: sysfs path, e.g. /sys/bus/cxl/devices/region0 */
-	enum tier_online_zone online; /* Online=no|auto|movable|kernel */
-	unsigned weight;	      /* Weight=, default 100 */
-	enum tier_memory_type type;   /* Type=; UNKNOWN: the kernel's default */
+	enum tier_online_zone online;	   /* Online=no|auto|movable|kernel */
+	unsigned weight;		   /* Weight=, default 100 */
+	enum tier_memory_type type;	   /* Type=; UNKNOWN: the kernel's default */
+	struct tier_config_devices create; /* Create=: see tier-declare.h */
+	uint64_t size_bytes;		   /* Size= of a declared region; 0: all of the devices */
+	unsigned granularity_bytes;	   /* InterleaveGranularity=; 0: the window's */
 };
 
 /* [Portal NAME]: a region (Match* as above) or a plain file that this host shares with others. */

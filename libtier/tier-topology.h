@@ -82,17 +82,33 @@ struct tier_node {
 	size_t distance_count;
 };
 
+/* A CXL port: of a host bridge, a switch or a memory device. The roots, whose decoders are windows, are none. */
+struct tier_port {
+	char name[16]; /* "port1", "endpoint4" */
+	int target; /* of a host bridge's: its number in windows' target lists; TIER_UNKNOWN_INT */
+	int decoders; /* TIER_UNKNOWN_INT if it is not told which of them are free */
+	int free_decoders;
+};
+
+#define TIER_PORTS_MAX 8
+
 /* A CXL memory device. Names are not stable over a boot; the serial number is. */
 struct tier_memdev {
-	char name[32]; /* "mem0" */
-	char host[64]; /* its PCI device */
+	char name[32];			/* "mem0" */
+	char host[64];			/* its PCI device */
+	char ports[TIER_PORTS_MAX][16]; /* from the host bridge's down to its own */
+	unsigned port_count;		/* 0 without a driver */
 	uint64_t serial;
 	uint64_t ram_bytes;
+	uint64_t ram_free_bytes; /* behind what decoders have of it; TIER_UNKNOWN_U64 */
 	uint64_t pmem_bytes;
 	int node; /* of the PCI device */
 	bool enabled;
 	bool behind_switch;
 };
+
+/* As many memory devices as CXL interleaves, and as many host bridges. */
+#define TIER_WAYS_MAX 16
 
 /* A CXL window: a root decoder over a CFMWS. */
 struct tier_window {
@@ -103,6 +119,9 @@ struct tier_window {
 	bool volatile_capable;
 	bool pmem_capable;
 	unsigned interleave_ways;
+	unsigned interleave_granularity_bytes; /* 0 if it is not told */
+	int targets[TIER_WAYS_MAX]; /* numbers of host bridges, in the order of the interleave */
+	unsigned target_count;
 };
 
 /* A CXL region, with the dax region of the same memory. */
@@ -167,6 +186,8 @@ struct tier_topology {
 	size_t block_count;
 	struct tier_memdev *memdevs;
 	size_t memdev_count;
+	struct tier_port *ports;
+	size_t port_count;
 	struct tier_window *windows;
 	size_t window_count;
 	struct tier_region *regions;
@@ -223,6 +244,7 @@ const struct tier_region *tier_topology_region(const struct tier_topology *topol
 					       const char *name);
 const struct tier_memdev *tier_topology_memdev(const struct tier_topology *topology,
 					       const char *name);
+const struct tier_port *tier_topology_port(const struct tier_topology *topology, const char *name);
 /* The next dax device of region @name after @after (NULL: the first). */
 const struct tier_dax *tier_topology_region_dax(const struct tier_topology *topology,
 						const char *name, const struct tier_dax *after);

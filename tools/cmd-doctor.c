@@ -3,36 +3,13 @@
 #include <systemd/sd-json.h>
 
 #include "client.h"
+#include "doctor.h"
 #include "tool.h"
 
-/*
- * Every check adds one finding: what was looked at, what was found, what that costs and what to do
- * about it. FAIL is what can lose data or stops the main job, warn is what costs something.
- */
-enum verdict {
-	OK,
-	WARN,
-	FAIL,
-};
-
-struct finding {
-	enum verdict verdict;
-	char object[40];
-	char found[160];
-	const char *cost; /* both empty when ok */
-	const char *action;
-};
-
-struct report {
-	struct finding findings[32];
-	size_t count;
-};
-
-static void __attribute__((format(printf, 6, 7))) add(struct report *report, enum verdict verdict,
-						      const char *object, const char *cost,
-						      const char *action, const char *format, ...)
+void doctor_add(struct doctor_report *report, enum doctor_verdict verdict, const char *object,
+		const char *cost, const char *action, const char *format, ...)
 {
-	struct finding *finding = &report->findings[report->count];
+	struct doctor_finding *finding = &report->findings[report->count];
 	va_list arguments;
 
 	if (report->count == sizeof(report->findings) / sizeof(report->findings[0]))
@@ -43,8 +20,8 @@ static void __attribute__((format(printf, 6, 7))) add(struct report *report, enu
 	va_start(arguments, format);
 	vsnprintf(finding->found, sizeof(finding->found), format, arguments);
 	va_end(arguments);
-	finding->cost = verdict == OK ? "" : cost;
-	finding->action = verdict == OK ? "" : action;
+	snprintf(finding->cost, sizeof(finding->cost), "%s", verdict == OK ? "" : cost);
+	snprintf(finding->action, sizeof(finding->action), "%s", verdict == OK ? "" : action);
 }
 
 /* A file of the machine, or of the dump; false if it cannot be read. */
@@ -73,44 +50,50 @@ static bool has_word(const char *line, const char *word)
 	return false;
 }
 
-static void check_hotplug(struct report *report, const struct tier_topology *topology)
+static void check_hotplug(struct doctor_report *report, const struct tier_topology *topology)
 {
 	const struct tier_hotplug *hotplug = &topology->hotplug;
 	bool offline = strcmp(hotplug->auto_online, "offline") == 0;
 	char line[4096] = "";
 
 	if (!hotplug->auto_online[0])
-		add(report, FAIL, "memory hotplug", "no CXL memory can become RAM",
-		    "boot a kernel with CONFIG_MEMORY_HOTPLUG", "this kernel has none");
+		doctor_add(report, FAIL, "memory hotplug", "no CXL memory can become RAM",
+			   "boot a kernel with CONFIG_MEMORY_HOTPLUG", "this kernel has none");
 	else
-		add(report, offline ? OK : FAIL, "auto_online_blocks",
-		    "a portal would be onlined when it appears, and another host's VM overwritten",
-		    "echo offline > /sys/devices/system/memory/auto_online_blocks; for good: "
-		    "boot with memhp_default_state=offline, as the package sets up",
-		    offline ? "%s: new memory stays offline" : "%s: the kernel onlines new memory",
-		    hotplug->auto_online);
+		doctor_add(
+			report, offline ? OK : FAIL, "auto_online_blocks",
+			"a portal would be onlined when it appears, and another host's VM "
+			"overwritten",
+			"echo offline > /sys/devices/system/memory/auto_online_blocks; for good: "
+			"boot with memhp_default_state=offline, as the package sets up",
+			offline ? "%s: new memory stays offline"
+				: "%s: the kernel onlines new memory",
+			hotplug->auto_online);
 	(void)read_line("proc/cmdline", line, sizeof(line));
 	if (has_word(line, "memhp_default_state=offline"))
-		add(report, OK, "kernel command line", NULL, NULL, "memhp_default_state=offline");
+		doctor_add(report, OK, "kernel command line", NULL, NULL,
+			   "memhp_default_state=offline");
 	else
-		add(report, WARN, "kernel command line",
-		    "between boot and the first service, new memory is the kernel's to online",
-		    "add memhp_default_state=offline to the boot loader's kernel command line",
-		    "lacks memhp_default_state=offline");
-	add(report, hotplug->init_on_free ? OK : WARN, "init_on_free",
-	    "tierctl send refuses: pages of other processes could stay readable in a portal",
-	    "add init_on_free=1 to the boot loader's kernel command line",
-	    hotplug->init_on_free ? "freed pages are wiped" : "freed pages are not wiped");
+		doctor_add(
+			report, WARN, "kernel command line",
+			"between boot and the first service, new memory is the kernel's to online",
+			"add memhp_default_state=offline to the boot loader's kernel command line",
+			"lacks memhp_default_state=offline");
+	doctor_add(report, hotplug->init_on_free ? OK : WARN, "init_on_free",
+		   "tierctl send refuses: pages of other processes could stay readable in a portal",
+		   "add init_on_free=1 to the boot loader's kernel command line",
+		   hotplug->init_on_free ? "freed pages are wiped" : "freed pages are not wiped");
 	for (size_t i = 0; i < topology->dax_count; i++)
 		if (hotplug->memmap_on_memory && topology->daxs[i].memmap_on_memory)
-			add(report, FAIL, topology->daxs[i].name,
-			    "the kernel's page structures lie in memory that another host may "
-			    "write",
-			    "boot with memory_hotplug.memmap_on_memory=0",
-			    "memmap_on_memory is on");
+			doctor_add(
+				report, FAIL, topology->daxs[i].name,
+				"the kernel's page structures lie in memory that another host may "
+				"write",
+				"boot with memory_hotplug.memmap_on_memory=0",
+				"memmap_on_memory is on");
 }
 
-static void check_tiering(struct report *report, const struct tier_topology *topology)
+static void check_tiering(struct doctor_report *report, const struct tier_topology *topology)
 {
 	const struct tier_hotplug *hotplug = &topology->hotplug;
 	bool slow_node = false, one_tier = true;
@@ -126,48 +109,51 @@ static void check_tiering(struct report *report, const struct tier_topology *top
 		tier = node->tier;
 	}
 	if (!slow_node) {
-		add(report, OK, "tiering", NULL, NULL, "no memory without CPUs is online");
+		doctor_add(report, OK, "tiering", NULL, NULL, "no memory without CPUs is online");
 		return;
 	}
-	add(report, one_tier ? WARN : OK, "memory tiers",
-	    "nothing is promoted or demoted: the kernel sees no difference between the nodes",
-	    "firmware with HMAT or CDAT figures; see tierctl list nodes",
-	    one_tier ? "all nodes with memory are in one tier" : "the nodes differ in tier");
-	add(report, hotplug->demotion ? OK : WARN, "demotion",
-	    "cold pages are swapped out instead of moving to CXL memory",
-	    "echo true > /sys/kernel/mm/numa/demotion_enabled", hotplug->demotion ? "on" : "off");
-	add(report, hotplug->numa_balancing > 0 && (hotplug->numa_balancing & 2) ? OK : WARN,
-	    "numa_balancing", "hot pages in CXL memory are not promoted",
-	    "sysctl kernel.numa_balancing=2", "%d%s", hotplug->numa_balancing,
-	    hotplug->numa_balancing > 0 && (hotplug->numa_balancing & 2)
-		    ? ""
-		    : ": no promotion between tiers");
+	doctor_add(
+		report, one_tier ? WARN : OK, "memory tiers",
+		"nothing is promoted or demoted: the kernel sees no difference between the nodes",
+		"firmware with HMAT or CDAT figures; see tierctl list nodes",
+		one_tier ? "all nodes with memory are in one tier" : "the nodes differ in tier");
+	doctor_add(report, hotplug->demotion ? OK : WARN, "demotion",
+		   "cold pages are swapped out instead of moving to CXL memory",
+		   "echo true > /sys/kernel/mm/numa/demotion_enabled",
+		   hotplug->demotion ? "on" : "off");
+	doctor_add(report, hotplug->numa_balancing > 0 && (hotplug->numa_balancing & 2) ? OK : WARN,
+		   "numa_balancing", "hot pages in CXL memory are not promoted",
+		   "sysctl kernel.numa_balancing=2", "%d%s", hotplug->numa_balancing,
+		   hotplug->numa_balancing > 0 && (hotplug->numa_balancing & 2)
+			   ? ""
+			   : ": no promotion between tiers");
 }
 
-static void check_module(struct report *report, struct kmod_ctx *ctx, const char *name,
+static void check_module(struct doctor_report *report, struct kmod_ctx *ctx, const char *name,
 			 const char *cost)
 {
 	struct kmod_module *module = NULL;
 	int state;
 
 	if (!ctx || kmod_module_new_from_name(ctx, name, &module) < 0) {
-		add(report, WARN, name, "unknown", "run depmod -a",
-		    "libkmod cannot read the list of modules");
+		doctor_add(report, WARN, name, "unknown", "run depmod -a",
+			   "libkmod cannot read the list of modules");
 		return;
 	}
 	state = kmod_module_get_initstate(module);
 	if (state == KMOD_MODULE_BUILTIN || state == KMOD_MODULE_LIVE)
-		add(report, OK, name, NULL, NULL,
-		    state == KMOD_MODULE_LIVE ? "module is loaded" : "built into the kernel");
+		doctor_add(report, OK, name, NULL, NULL,
+			   state == KMOD_MODULE_LIVE ? "module is loaded"
+						     : "built into the kernel");
 	else if (kmod_module_get_path(module))
-		add(report, OK, name, NULL, NULL, "module is installed, not loaded yet");
+		doctor_add(report, OK, name, NULL, NULL, "module is installed, not loaded yet");
 	else
-		add(report, FAIL, name, cost, "boot a kernel that has the module",
-		    "neither built in nor installed for this kernel");
+		doctor_add(report, FAIL, name, cost, "boot a kernel that has the module",
+			   "neither built in nor installed for this kernel");
 	kmod_module_unref(module);
 }
 
-static void check_qemu(struct report *report)
+static void check_qemu(struct doctor_report *report)
 {
 	static const char cost[] = "tierctl send and receive cannot hand over VMs";
 	FILE *pipe = popen("qemu-system-x86_64 --version 2>/dev/null", "re");
@@ -181,27 +167,28 @@ static void check_qemu(struct report *report)
 	}
 	version = strstr(line, "version ");
 	if (!version || sscanf(version, "version %u.%u", &major, &minor) != 2)
-		add(report, WARN, "qemu", cost, "install qemu-system-x86", "not installed");
+		doctor_add(report, WARN, "qemu", cost, "install qemu-system-x86", "not installed");
 	else
-		add(report, major >= 11 ? OK : WARN, "qemu", cost, "install QEMU 11 or newer",
-		    "version %u.%u", major, minor);
+		doctor_add(report, major >= 11 ? OK : WARN, "qemu", cost,
+			   "install QEMU 11 or newer", "version %u.%u", major, minor);
 }
 
 /* Our kernel series types every node, and gives every region one; see kernel/ in the source. */
-static void check_typed_nodes(struct report *report, const struct tier_topology *topology)
+static void check_typed_nodes(struct doctor_report *report, const struct tier_topology *topology)
 {
 	size_t typed = 0;
 
 	for (size_t i = 0; i < topology->node_count; i++)
 		typed += topology->nodes[i].type_by_kernel;
-	add(report, typed ? OK : WARN, "typed nodes",
-	    "nothing keeps ordinary allocations from shared memory that is online: extents are "
-	    "open for the length of a flight only, and types are what the configuration says",
-	    "boot a kernel with the project's patch series (kernel/)",
-	    typed ? "this kernel types its nodes" : "this kernel has no typed nodes");
+	doctor_add(
+		report, typed ? OK : WARN, "typed nodes",
+		"nothing keeps ordinary allocations from shared memory that is online: extents are "
+		"open for the length of a flight only, and types are what the configuration says",
+		"boot a kernel with the project's patch series (kernel/)",
+		typed ? "this kernel types its nodes" : "this kernel has no typed nodes");
 }
 
-static void check_region_nodes(struct report *report, const struct tier_topology *topology)
+static void check_region_nodes(struct doctor_report *report, const struct tier_topology *topology)
 {
 	char sharing[100] = "";
 	int node = TIER_ABSENT_NODE;
@@ -217,40 +204,41 @@ static void check_region_nodes(struct report *report, const struct tier_topology
 			 region->name);
 	}
 	if (node < 0)
-		add(report, OK, "nodes of regions", NULL, NULL, "no two regions share a node");
+		doctor_add(report, OK, "nodes of regions", NULL, NULL,
+			   "no two regions share a node");
 	else
-		add(report, WARN, "nodes of regions",
-		    "numactl, tiers and types cannot tell them apart",
-		    "boot a kernel with the project's patch series (kernel/), with "
-		    "cxl_region_nodes=N for N regions",
-		    "%s share node %d", sharing, node);
+		doctor_add(report, WARN, "nodes of regions",
+			   "numactl, tiers and types cannot tell them apart",
+			   "boot a kernel with the project's patch series (kernel/), with "
+			   "cxl_region_nodes=N for N regions",
+			   "%s share node %d", sharing, node);
 }
 
-static void check_live(struct report *report)
+static void check_live(struct doctor_report *report)
 {
 	struct kmod_ctx *ctx = kmod_new(NULL, NULL);
 	bool running;
 
-	add(report, geteuid() == 0 ? OK : WARN, "root",
-	    "physical addresses are hidden, so regions cannot be matched with memory blocks",
-	    "sudo tierctl doctor", geteuid() == 0 ? "yes" : "no");
+	doctor_add(report, geteuid() == 0 ? OK : WARN, "root",
+		   "physical addresses are hidden, so regions cannot be matched with memory blocks",
+		   "sudo tierctl doctor", geteuid() == 0 ? "yes" : "no");
 	check_module(report, ctx, "dax_cxl", "CXL regions get no dax device, so nothing uses them");
 	check_module(report, ctx, "kmem", "CXL memory cannot be onlined");
 	check_module(report, ctx, "device_dax", "portals cannot be opened");
 	kmod_unref(ctx);
 	running = client_daemon_running();
-	add(report, running ? OK : FAIL, "cxl-tierd",
-	    "regions are not onlined, VMs are neither sent nor received",
-	    "systemctl enable --now cxl-tierd", running ? "answers" : "does not answer");
+	doctor_add(report, running ? OK : FAIL, "cxl-tierd",
+		   "regions are not onlined, VMs are neither sent nor received",
+		   "systemctl enable --now cxl-tierd", running ? "answers" : "does not answer");
 	check_qemu(report);
 }
 
 static const char *const verdict_names[] = {[OK] = "ok", [WARN] = "warn", [FAIL] = "FAIL"};
 
-static void print_text(const struct report *report)
+static void print_text(const struct doctor_report *report)
 {
 	for (size_t i = 0; i < report->count; i++) {
-		const struct finding *finding = &report->findings[i];
+		const struct doctor_finding *finding = &report->findings[i];
 
 		printf("%-4s  %-20s %s\n", verdict_names[finding->verdict], finding->object,
 		       finding->found);
@@ -260,13 +248,13 @@ static void print_text(const struct report *report)
 	}
 }
 
-static int print_json(const struct report *report)
+static int print_json(const struct doctor_report *report)
 {
 	sd_json_variant *array = NULL;
 	int r = sd_json_variant_new_array(&array, NULL, 0);
 
 	for (size_t i = 0; r >= 0 && i < report->count; i++) {
-		const struct finding *f = &report->findings[i];
+		const struct doctor_finding *f = &report->findings[i];
 
 		r = sd_json_variant_append_arraybo(
 			&array,
@@ -287,7 +275,7 @@ static int print_json(const struct report *report)
 int cmd_doctor(int argc, char **argv)
 {
 	struct tier_topology *topology;
-	struct report report = {};
+	struct doctor_report report = {};
 	int r = tool_parse(argc, argv, NULL, 0, 0, 0, NULL, NULL);
 
 	if (r == 0)
@@ -301,6 +289,7 @@ int cmd_doctor(int argc, char **argv)
 	check_tiering(&report, topology);
 	check_region_nodes(&report, topology);
 	check_typed_nodes(&report, topology);
+	doctor_declared(&report, topology);
 	tier_topology_free(topology);
 
 	if (!tool_common.json)

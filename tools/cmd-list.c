@@ -370,13 +370,21 @@ int cmd_list(int argc, char **argv)
 	r = tool_parse(argc, argv, NULL, 0, 0, 1, &names, &count);
 	if (r)
 		return r;
+	if (count == 1 && strcmp(names[0], "declared") == 0) {
+		r = tool_topology(&topology);
+		if (r == 0) {
+			r = list_declared(topology);
+			tier_topology_free(topology);
+		}
+		return r;
+	}
 	if (count == 1) {
 		for (which = 0; which < COUNT(objects); which++)
 			if (strcmp(objects[which].name, names[0]) == 0)
 				break;
 		if (which == COUNT(objects))
 			return tool_usage("list: no such kind of object: \"%s\"; there are nodes, "
-					  "regions, blocks, memdevs and windows",
+					  "regions, blocks, memdevs, windows and declared",
 					  names[0]);
 	}
 	r = tool_topology(&topology);

@@ -4,8 +4,8 @@
 
 /* The verbs that exist; man page and completion are checked against this table. */
 static const struct tool_verb verbs[] = {
-	{"list", "[nodes|regions|blocks|memdevs|windows]", "show the CXL and NUMA topology",
-	 cmd_list},
+	{"list", "[nodes|regions|blocks|memdevs|windows|declared]",
+	 "show the CXL and NUMA topology", cmd_list},
 	{"plan", "[REGION...]", "say which zone each region would go to, and why", cmd_plan},
 	{"explain", "REGION",
 	 "say why, with the sum, at other ratios, and by the kernel's own rule", cmd_explain},

@@ -136,6 +136,9 @@ int cmd_vm_start(int argc, char **argv);
 int cmd_vm_stop(int argc, char **argv);
 int cmd_vm_list(int argc, char **argv);
 
+/* tierctl list declared: declared.c. An exit status. */
+int list_declared(const struct tier_topology *topology);
+
 /* For tests: stops this process at a step of a flight. See break.c. */
 void tool_break(void *userdata, enum tier_handoff_step step, bool done, const char *record);
 

@@ -73,16 +73,30 @@ struct match {
 	bool by_serial;
 	uint64_t serial;
 	const char *uuid, *path;
+	const struct tier_config_devices *create; /* NULL if the section declares nothing */
+	uint64_t size_bytes;
 };
 
 static struct match match_of_region(const struct tier_config_region *rule)
 {
-	return (struct match){rule->match_serial, rule->serial, rule->match_uuid, rule->match_path};
+	return (struct match){
+		.by_serial = rule->match_serial,
+		.serial = rule->serial,
+		.uuid = rule->match_uuid,
+		.path = rule->match_path,
+		.create = rule->create.count ? &rule->create : NULL,
+		.size_bytes = rule->size_bytes,
+	};
 }
 
 static struct match match_of_portal(const struct tier_config_portal *rule)
 {
-	return (struct match){rule->match_serial, rule->serial, rule->match_uuid, rule->match_path};
+	return (struct match){
+		.by_serial = rule->match_serial,
+		.serial = rule->serial,
+		.uuid = rule->match_uuid,
+		.path = rule->match_path,
+	};
 }
 
 static bool is_empty(struct match match)
@@ -93,6 +107,11 @@ static bool is_empty(struct match match)
 /* Does @first match every region that @second matches, by what they say alone? */
 static bool covers(struct match first, struct match second)
 {
+	if (first.create)
+		return second.create && config_same_devices(first.create, second.create) &&
+		       (first.size_bytes == 0 || first.size_bytes == second.size_bytes);
+	if (first.by_serial && second.create && !first.uuid[0] && !first.path[0])
+		return config_has_device(second.create, first.serial);
 	if (is_empty(first) ||
 	    (first.by_serial && !(second.by_serial && first.serial == second.serial)) ||
 	    (first.uuid[0] && strcasecmp(first.uuid, second.uuid) != 0))
@@ -101,11 +120,10 @@ static bool covers(struct match first, struct match second)
 	       (second.path[0] && streq(strrchr(first.path, '/'), strrchr(second.path, '/')));
 }
 
-/* "FILE:LINE" of a key, or of what the section is matched by if the key has its default. */
-static const char *where(const struct tier_config *config, const char *section, const char *key,
+const char *config_where(const struct tier_config *config, const char *section, const char *key,
 			 char text[static 96])
 {
-	static const char *const matches[] = {"MatchSerial", "MatchUUID", "MatchPath"};
+	static const char *const matches[] = {"MatchSerial", "MatchUUID", "MatchPath", "Create"};
 
 	for (size_t i = 0; !find_place(config, section, key) && i < ARRAY_SIZE(matches); i++)
 		if (find_place(config, section, matches[i]))
@@ -113,15 +131,13 @@ static const char *where(const struct tier_config *config, const char *section, 
 	return tier_config_where(config, section, key, text);
 }
 
-static const char *section_of(char text[static 80], const char *kind, const char *name)
+const char *config_section_name(char text[static 80], const char *kind, const char *name)
 {
 	snprintf(text, 80, "[%s %s]", kind, name);
 	return text;
 }
 
-__attribute__((format(printf, 3, 4))) static int contradiction(struct tier_problem *problem,
-							       const char *place,
-							       const char *format, ...)
+int config_contradiction(struct tier_problem *problem, const char *place, const char *format, ...)
 {
 	va_list arguments;
 	char text[384];
@@ -166,12 +182,13 @@ static int check_pair(const struct tier_config *config, const struct tier_config
 	key = difference(first, second, value, other);
 	if (!key)
 		return 0;
-	section_of(head, "Region", first->name);
-	section_of(other_head, "Region", second->name);
-	return contradiction(problem, where(config, other_head, key, other_place),
-			     "%.60s of %s contradicts %.60s of %s (%s), which comes first and has "
-			     "every region that it matches",
-			     other, other_head, value, head, where(config, head, key, place));
+	config_section_name(head, "Region", first->name);
+	config_section_name(other_head, "Region", second->name);
+	return config_contradiction(
+		problem, config_where(config, other_head, key, other_place),
+		"%.60s of %s contradicts %.60s of %s (%s), which comes first and has "
+		"every region that it matches",
+		other, other_head, value, head, config_where(config, head, key, place));
 }
 
 static int check_rule(const struct tier_config *config, const struct tier_config_region *rule,
@@ -179,30 +196,32 @@ static int check_rule(const struct tier_config *config, const struct tier_config
 {
 	char head[80], other_head[80], place[96], other_place[96];
 
-	section_of(head, "Region", rule->name);
+	config_section_name(head, "Region", rule->name);
 	if (rule->online == TIER_ONLINE_KERNEL && rule->type > TIER_MEMORY_LOCAL)
-		return contradiction(
-			problem, where(config, head, "Online", place),
+		return config_contradiction(
+			problem, config_where(config, head, "Online", place),
 			"Online=kernel of %s contradicts its Type=%s (%s): such memory "
 			"has no kernel zone",
 			head, tier_memory_type_name(rule->type),
-			where(config, head, "Type", other_place));
+			config_where(config, head, "Type", other_place));
 	if (rule->online == TIER_ONLINE_MOVABLE && config->ratio_percent == 0)
-		return contradiction(problem, where(config, head, "Online", place),
-				     "Online=movable of %s contradicts Ratio=0 (%s), which allows "
-				     "nothing to be Movable",
-				     head, where(config, "[Daemon]", "Ratio", other_place));
+		return config_contradiction(
+			problem, config_where(config, head, "Online", place),
+			"Online=movable of %s contradicts Ratio=0 (%s), which allows "
+			"nothing to be Movable",
+			head, config_where(config, "[Daemon]", "Ratio", other_place));
 	for (size_t i = 0; rule->online != TIER_ONLINE_NO && i < config->portal_count; i++) {
 		const struct tier_config_portal *portal = &config->portals[i];
 
 		if (!covers(match_of_portal(portal), match_of_region(rule)))
 			continue;
-		section_of(other_head, "Portal", portal->name);
-		return contradiction(problem, where(config, head, "Online", place),
-				     "Online=%s of %s contradicts %s (%s): a portal is never "
-				     "onlined as a whole",
-				     tier_online_zone_name(rule->online), head, other_head,
-				     where(config, other_head, "", other_place));
+		config_section_name(other_head, "Portal", portal->name);
+		return config_contradiction(
+			problem, config_where(config, head, "Online", place),
+			"Online=%s of %s contradicts %s (%s): a portal is never "
+			"onlined as a whole",
+			tier_online_zone_name(rule->online), head, other_head,
+			config_where(config, other_head, "", other_place));
 	}
 	return 0;
 }
@@ -213,17 +232,17 @@ static int check_rules(const struct tier_config *config, struct tier_problem *pr
 	int r = 0;
 
 	if (config->online == TIER_ONLINE_MOVABLE && config->ratio_percent == 0)
-		return contradiction(
-			problem, where(config, "[Daemon]", "Online", place),
+		return config_contradiction(
+			problem, config_where(config, "[Daemon]", "Online", place),
 			"Online=movable contradicts Ratio=0 (%s), which allows nothing "
 			"to be Movable",
-			where(config, "[Daemon]", "Ratio", other_place));
+			config_where(config, "[Daemon]", "Ratio", other_place));
 	if (config->ordinary == TIER_ONLINE_MOVABLE && config->ratio_percent == 0)
-		return contradiction(
-			problem, where(config, "[Daemon]", "OrdinaryMemory", place),
+		return config_contradiction(
+			problem, config_where(config, "[Daemon]", "OrdinaryMemory", place),
 			"OrdinaryMemory=movable contradicts Ratio=0 (%s), which allows nothing "
 			"to be Movable",
-			where(config, "[Daemon]", "Ratio", other_place));
+			config_where(config, "[Daemon]", "Ratio", other_place));
 	for (size_t i = 0; r == 0 && i < config->region_count; i++) {
 		r = check_rule(config, &config->regions[i], problem);
 		for (size_t j = 0; r == 0 && j < i; j++)
@@ -244,6 +263,8 @@ static int incomplete(struct tier_problem *problem, const char *kind, const char
 
 int config_check(const struct tier_config *config, struct tier_problem *problem)
 {
+	int r;
+
 	/* One beat may be late and one lost. */
 	if (config->cut_off_usec < 4 * config->beat_usec) {
 		tier_problem_set(problem, TIER_E_REFUSED, "[Daemon]", NULL,
@@ -253,9 +274,10 @@ int config_check(const struct tier_config *config, struct tier_problem *problem)
 	for (size_t i = 0; i < config->region_count; i++) {
 		const struct tier_config_region *rule = &config->regions[i];
 
-		if (!rule->match_serial && !rule->match_uuid[0] && !rule->match_path[0])
+		if (!rule->match_serial && !rule->match_uuid[0] && !rule->match_path[0] &&
+		    rule->create.count == 0)
 			return incomplete(problem, "Region", rule->name,
-					  "needs MatchSerial=, MatchUUID= or MatchPath=");
+					  "needs MatchSerial=, MatchUUID=, MatchPath= or Create=");
 	}
 	for (size_t i = 0; i < config->portal_count; i++) {
 		const struct tier_config_portal *rule = &config->portals[i];
@@ -271,5 +293,6 @@ int config_check(const struct tier_config *config, struct tier_problem *problem)
 		if (config->machines[i].memory_bytes == 0)
 			return incomplete(problem, "Machine", config->machines[i].name,
 					  "needs Memory=");
-	return check_rules(config, problem);
+	r = config_check_declared(config, problem);
+	return r < 0 ? r : check_rules(config, problem);
 }

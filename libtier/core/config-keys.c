@@ -239,6 +239,58 @@ static int store_serial(void *field, size_t bytes, const char *value, const char
 	return 0;
 }
 
+/* In the order of the interleave, separated by spaces or commas. */
+static int store_devices(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	struct tier_config_devices devices = {};
+
+	for (const char *p = value + strspn(value, " \t,"); *p; p += strspn(p, " \t,")) {
+		size_t length = strcspn(p, " \t,");
+		uint64_t serial;
+		char text[32];
+
+		snprintf(text, sizeof(text), "%.*s", (int)length, p);
+		if (length >= sizeof(text) || parse_u64(text, &serial) < 0)
+			return refuse(ret_reason, "not serial numbers, decimal or with 0x");
+		if (config_has_device(&devices, serial))
+			return refuse(ret_reason, "a device is there twice");
+		if (devices.count == TIER_WAYS_MAX)
+			return refuse(ret_reason, "more than 16 devices");
+		devices.serials[devices.count++] = serial;
+		p += length;
+	}
+	/* Powers of two, and three times a power of two. */
+	if ((devices.count & (devices.count - 1)) != 0 && devices.count != 3 &&
+	    devices.count != 6 && devices.count != 12)
+		return refuse(ret_reason,
+			      "CXL interleaves over 1, 2, 3, 4, 6, 8, 12 or 16 devices");
+	*(struct tier_config_devices *)field = devices;
+	return 0;
+}
+
+static int store_region_size(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	uint64_t size = 0;
+
+	if (value[0] && (parse_bytes(value, &size) < 0 || size == 0))
+		return refuse(ret_reason, "not a size such as 4G");
+	if (size % (256 * MIB) != 0)
+		return refuse(ret_reason, "not a multiple of 256M, which CXL decodes");
+	*(uint64_t *)field = size;
+	return 0;
+}
+
+static int store_granularity(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	uint64_t size = 0;
+
+	if (value[0] && (parse_bytes(value, &size) < 0 || size < 256 || size > 16 * KIB ||
+			 (size & (size - 1)) != 0))
+		return refuse(ret_reason, "not 256, 512, 1K, 2K, 4K, 8K or 16K");
+	*(unsigned *)field = (unsigned)size;
+	return 0;
+}
+
 /* The machine's list; the field is its pointer, and the count follows it. */
 struct arguments {
 	char **values;
@@ -343,6 +395,9 @@ const struct config_key config_keys[] = {
 	REGION("Online", online, store_online, "no"),
 	REGION("Weight", weight, store_weight, "100"),
 	REGION("Type", type, store_type, NULL),
+	REGION("Create", create, store_devices, NULL),
+	REGION("Size", size_bytes, store_region_size, NULL),
+	REGION("InterleaveGranularity", granularity_bytes, store_granularity, NULL),
 	PORTAL("MatchSerial", match_serial, store_serial, NULL),
 	PORTAL("MatchUUID", match_uuid, store_uuid, NULL),
 	PORTAL("MatchPath", match_path, store_sysfs_path, NULL),

@@ -53,6 +53,21 @@ int config_note_place(struct tier_config *config, const char *section, const str
 /* "FILE:LINE"; of a long name the end. */
 const char *config_place_text(char text[static 96], const char *file, unsigned line);
 
+/* "FILE:LINE" of a key, or of what the section is matched by if the key has its default. */
+const char *config_where(const struct tier_config *config, const char *section, const char *key,
+			 char text[static 96]);
+const char *config_section_name(char text[static 80], const char *kind, const char *name);
+/* Two lines that cannot both hold; @place is the later one, and the text names the other. -EINVAL. */
+int config_contradiction(struct tier_problem *problem, const char *place, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* What is wrong with the regions that are declared: config-declare.c. */
+int config_check_declared(const struct tier_config *config, struct tier_problem *problem);
+/* Is it the region that the section declares, by what tells it apart from others? */
+bool config_is_declared(const struct tier_config_region *rule, const struct tier_region *region);
+bool config_same_devices(const struct tier_config_devices *a, const struct tier_config_devices *b);
+bool config_has_device(const struct tier_config_devices *devices, uint64_t serial);
+
 /* Gives every key of a section its default. */
 void config_section_defaults(enum config_section section, void *target);
 

@@ -277,14 +277,26 @@ static bool matches(const struct tier_region *region, bool match_serial, uint64_
 	return !path[0] || streq(strrchr(path, '/') + 1, region->name);
 }
 
+bool config_is_declared(const struct tier_config_region *rule, const struct tier_region *region)
+{
+	if (region->memdev_count != rule->create.count || streq(region->mode, "pmem") ||
+	    (rule->size_bytes && region->bytes != rule->size_bytes))
+		return false;
+	for (size_t i = 0; i < region->memdev_count; i++)
+		if (region->serials[i] != rule->create.serials[i])
+			return false;
+	return true;
+}
+
 const struct tier_config_region *tier_config_region_rule(const struct tier_config *config,
 							 const struct tier_region *region)
 {
 	for (size_t i = 0; i < config->region_count; i++) {
 		const struct tier_config_region *rule = &config->regions[i];
 
-		if (matches(region, rule->match_serial, rule->serial, rule->match_uuid,
-			    rule->match_path))
+		if (rule->create.count ? config_is_declared(rule, region)
+				       : matches(region, rule->match_serial, rule->serial,
+						 rule->match_uuid, rule->match_path))
 			return rule;
 	}
 	return NULL;

@@ -78,25 +78,51 @@ static int build_block(const void *element, sd_json_variant **ret)
 static int build_memdev(const void *element, sd_json_variant **ret)
 {
 	const struct tier_memdev *m = element;
+	_cleanup_json_ sd_json_variant *ports = NULL;
+	int r = sd_json_variant_new_array(&ports, NULL, 0);
 
+	for (unsigned i = 0; r >= 0 && i < m->port_count; i++)
+		r = sd_json_variant_append_arrayb(&ports, SD_JSON_BUILD_STRING(m->ports[i]));
+	if (r < 0)
+		return r;
 	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", m->name),
 			      SD_JSON_BUILD_PAIR_STRING("host", m->host),
 			      JSON_U64("serial", m->serial), JSON_U64("ram_bytes", m->ram_bytes),
+			      JSON_U64("ram_free_bytes", m->ram_free_bytes),
 			      JSON_U64("pmem_bytes", m->pmem_bytes), JSON_NODE("node", m->node),
 			      SD_JSON_BUILD_PAIR_BOOLEAN("enabled", m->enabled),
-			      SD_JSON_BUILD_PAIR_BOOLEAN("behind_switch", m->behind_switch));
+			      SD_JSON_BUILD_PAIR_BOOLEAN("behind_switch", m->behind_switch),
+			      SD_JSON_BUILD_PAIR_VARIANT("ports", ports));
+}
+
+static int build_port(const void *element, sd_json_variant **ret)
+{
+	const struct tier_port *p = element;
+
+	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", p->name),
+			      JSON_NODE("target", p->target), JSON_NODE("decoders", p->decoders),
+			      JSON_NODE("free_decoders", p->free_decoders));
 }
 
 static int build_window(const void *element, sd_json_variant **ret)
 {
 	const struct tier_window *w = element;
+	_cleanup_json_ sd_json_variant *targets = NULL;
+	int r = sd_json_variant_new_array(&targets, NULL, 0);
 
+	for (unsigned i = 0; r >= 0 && i < w->target_count; i++)
+		r = sd_json_variant_append_arrayb(&targets, SD_JSON_BUILD_INTEGER(w->targets[i]));
+	if (r < 0)
+		return r;
 	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", w->name),
 			      JSON_U64("start", w->start), JSON_U64("bytes", w->bytes),
 			      JSON_U64("available_bytes", w->available_bytes),
 			      SD_JSON_BUILD_PAIR_BOOLEAN("volatile_capable", w->volatile_capable),
 			      SD_JSON_BUILD_PAIR_BOOLEAN("pmem_capable", w->pmem_capable),
-			      SD_JSON_BUILD_PAIR_UNSIGNED("interleave_ways", w->interleave_ways));
+			      SD_JSON_BUILD_PAIR_UNSIGNED("interleave_ways", w->interleave_ways),
+			      SD_JSON_BUILD_PAIR_UNSIGNED("interleave_granularity_bytes",
+							  w->interleave_granularity_bytes),
+			      SD_JSON_BUILD_PAIR_VARIANT("targets", targets));
 }
 
 static int build_region(const void *element, sd_json_variant **ret)
@@ -155,7 +181,7 @@ int tier_topology_to_json(const struct tier_topology *t, char **ret_json)
 {
 	_cleanup_json_ sd_json_variant *hotplug = NULL, *nodes = NULL, *blocks = NULL,
 				       *memdevs = NULL, *windows = NULL, *regions = NULL,
-				       *daxs = NULL, *whole = NULL;
+				       *daxs = NULL, *ports = NULL, *whole = NULL;
 	int r = build_hotplug(&t->hotplug, &hotplug);
 
 	if (r >= 0)
@@ -165,6 +191,8 @@ int tier_topology_to_json(const struct tier_topology *t, char **ret_json)
 	if (r >= 0)
 		r = array_of(t->memdevs, t->memdev_count, sizeof(*t->memdevs), build_memdev,
 			     &memdevs);
+	if (r >= 0)
+		r = array_of(t->ports, t->port_count, sizeof(*t->ports), build_port, &ports);
 	if (r >= 0)
 		r = array_of(t->windows, t->window_count, sizeof(*t->windows), build_window,
 			     &windows);
@@ -181,6 +209,7 @@ int tier_topology_to_json(const struct tier_topology *t, char **ret_json)
 				   SD_JSON_BUILD_PAIR_VARIANT("hotplug", hotplug),
 				   SD_JSON_BUILD_PAIR_VARIANT("windows", windows),
 				   SD_JSON_BUILD_PAIR_VARIANT("memdevs", memdevs),
+				   SD_JSON_BUILD_PAIR_VARIANT("ports", ports),
 				   SD_JSON_BUILD_PAIR_VARIANT("regions", regions),
 				   SD_JSON_BUILD_PAIR_VARIANT("daxs", daxs),
 				   SD_JSON_BUILD_PAIR_VARIANT("nodes", nodes),

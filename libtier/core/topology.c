@@ -27,6 +27,7 @@ struct tier_topology *tier_topology_free(struct tier_topology *topology)
 	free(topology->nodes);
 	free(topology->blocks);
 	free(topology->memdevs);
+	free(topology->ports);
 	free(topology->windows);
 	free(topology->regions);
 	free(topology->daxs);
@@ -69,9 +70,20 @@ struct tier_memdev *topology_add_memdev(struct tier_topology *topology, const ch
 	if (!memdev)
 		return NULL;
 	copy_string(memdev->name, sizeof(memdev->name), name);
-	memdev->serial = TIER_UNKNOWN_U64;
+	memdev->serial = memdev->ram_free_bytes = TIER_UNKNOWN_U64;
 	memdev->node = TIER_ABSENT_NODE;
 	return memdev;
+}
+
+struct tier_port *topology_add_port(struct tier_topology *topology, const char *name)
+{
+	struct tier_port *port = array_grow(&topology->ports, &topology->port_count, sizeof(*port));
+
+	if (!port)
+		return NULL;
+	copy_string(port->name, sizeof(port->name), name);
+	port->target = port->decoders = port->free_decoders = TIER_UNKNOWN_INT;
+	return port;
 }
 
 struct tier_window *topology_add_window(struct tier_topology *topology, const char *name)
@@ -156,7 +168,7 @@ static void sort(void *array, size_t count, size_t bytes,
 
 static_assert(offsetof(struct tier_memdev, name) == 0 && offsetof(struct tier_window, name) == 0 &&
 		      offsetof(struct tier_region, name) == 0 &&
-		      offsetof(struct tier_dax, name) == 0,
+		      offsetof(struct tier_port, name) == 0 && offsetof(struct tier_dax, name) == 0,
 	      "compare_names() reads the name at the start");
 
 void topology_sort(struct tier_topology *t)
@@ -164,6 +176,7 @@ void topology_sort(struct tier_topology *t)
 	sort(t->nodes, t->node_count, sizeof(*t->nodes), compare_nodes);
 	sort(t->blocks, t->block_count, sizeof(*t->blocks), compare_blocks);
 	sort(t->memdevs, t->memdev_count, sizeof(*t->memdevs), compare_names);
+	sort(t->ports, t->port_count, sizeof(*t->ports), compare_names);
 	sort(t->windows, t->window_count, sizeof(*t->windows), compare_names);
 	sort(t->regions, t->region_count, sizeof(*t->regions), compare_names);
 	sort(t->daxs, t->dax_count, sizeof(*t->daxs), compare_names);
@@ -222,6 +235,14 @@ const struct tier_memdev *tier_topology_memdev(const struct tier_topology *topol
 	for (size_t i = 0; i < topology->memdev_count; i++)
 		if (streq(topology->memdevs[i].name, name))
 			return &topology->memdevs[i];
+	return NULL;
+}
+
+const struct tier_port *tier_topology_port(const struct tier_topology *topology, const char *name)
+{
+	for (size_t i = 0; i < topology->port_count; i++)
+		if (streq(topology->ports[i].name, name))
+			return &topology->ports[i];
 	return NULL;
 }
 

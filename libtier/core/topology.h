@@ -22,6 +22,7 @@ uint64_t topology_window_available(const struct tier_topology *topology,
 struct tier_node *topology_add_node(struct tier_topology *topology, int id);
 struct tier_block *topology_add_block(struct tier_topology *topology, uint64_t index);
 struct tier_memdev *topology_add_memdev(struct tier_topology *topology, const char *name);
+struct tier_port *topology_add_port(struct tier_topology *topology, const char *name);
 struct tier_window *topology_add_window(struct tier_topology *topology, const char *name);
 struct tier_region *topology_add_region(struct tier_topology *topology, const char *name);
 struct tier_dax *topology_add_dax(struct tier_topology *topology, const char *name);

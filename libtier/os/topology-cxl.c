@@ -1,19 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <cxl/libcxl.h>
-
+#include "cxl-context.h"
 #include "topology-read.h"
-
-static void unref_cxl(struct cxl_ctx **ctx)
-{
-	if (*ctx)
-		cxl_unref(*ctx);
-}
-
-/* The library writes to stderr by itself otherwise. */
-static void no_log(struct cxl_ctx *ctx, int priority, const char *file, int line, const char *fn,
-		   const char *format, va_list arguments)
-{
-}
 
 static int read_memdev(const struct sysfs *sysfs, struct tier_topology *topology,
 		       struct cxl_memdev *from)
@@ -109,7 +96,7 @@ static int read_window(struct tier_topology *topology, struct cxl_decoder *from)
 
 int topology_read_cxl(const struct sysfs *sysfs, struct tier_topology *topology)
 {
-	_cleanup_(unref_cxl) struct cxl_ctx *ctx = NULL;
+	_cleanup_cxl_ struct cxl_ctx *ctx = NULL;
 	struct cxl_memdev *memdev;
 	struct cxl_bus *bus;
 	int r;
@@ -117,10 +104,9 @@ int topology_read_cxl(const struct sysfs *sysfs, struct tier_topology *topology)
 	/* No module loaded, no hardware: an empty answer, and no reason to start udev. */
 	if (!sysfs_exists(sysfs, "sys/bus/cxl"))
 		return 0;
-	r = cxl_new(&ctx);
+	r = cxl_open_quietly(&ctx);
 	if (r < 0)
 		return r;
-	cxl_set_log_fn(ctx, no_log);
 	cxl_memdev_foreach(ctx, memdev)
 	{
 		r = read_memdev(sysfs, topology, memdev);

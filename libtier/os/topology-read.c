@@ -149,6 +149,8 @@ int tier_topology_read(const char *sysroot, struct tier_topology **ret,
 		r = live ? topology_read_cxl(&sysfs, topology)
 			 : topology_read_cxl_files(&sysfs, topology);
 	if (r == 0)
+		r = topology_read_ports(&sysfs, topology);
+	if (r == 0)
 		r = live ? topology_read_dax(&sysfs, topology)
 			 : topology_read_dax_files(&sysfs, topology);
 	if (r < 0)

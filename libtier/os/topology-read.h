@@ -22,6 +22,12 @@ int topology_read_dax(const struct sysfs *sysfs, struct tier_topology *topology)
 int topology_read_cxl_files(const struct sysfs *sysfs, struct tier_topology *topology);
 int topology_read_dax_files(const struct sysfs *sysfs, struct tier_topology *topology);
 
+/*
+ * Ports, free decoders, and what is free of the memdevs, from the files in sysfs, of a dump as well.
+ * After memdevs and windows.
+ */
+int topology_read_ports(const struct sysfs *sysfs, struct tier_topology *topology);
+
 /* From the PCI path of a memdev: is there more than a root port above it? */
 bool topology_behind_switch(const struct sysfs *sysfs, const char *memdev);
 

@@ -320,8 +320,28 @@ def test_types():
         nodes = {n["id"]: n["type"] for n in json.loads(result.stdout)}
         assert result.returncode == 0 and nodes == {0: None, 2: "Shared", 3: None}, result
         assert "conf:2: Type=far" in result.stderr and result.stderr.count("\n") == 1, result
-        findings = {f["object"]: f for f in json.loads(good("doctor", "--json", sysroot=directory, config=None))}
+        result = run("doctor", "--json", sysroot=directory, config=None)
+        findings = {f["object"]: f for f in json.loads(result.stdout)}
         assert findings["typed nodes"]["verdict"] == "ok", findings
+        broken, = (f for name, f in findings.items() if name.endswith("cxl-tierd.conf:2"))
+        assert result.returncode == 1 and broken["verdict"] == "fail" and "Type=far" in broken["found"], broken
+
+
+def test_declared():
+    """What the configuration declares, against a dump: there, missing, and in somebody's way."""
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as config:
+        config.write("[Region there]\nCreate=1\n[Region missing]\nCreate=7 8\n[Region other]\nCreate=2\nSize=256M\n")
+        config.flush()
+        shown = {d["name"]: d for d in json.loads(good("list", "declared", "--json", config=config.name))}
+        assert {name: d["state"] for name, d in shown.items()} == {
+            "there": "exists", "missing": "waits", "other": "refused"}, shown
+        assert shown["there"]["region"] == "region0" and shown["there"]["reason"] is None, shown
+        assert shown["other"]["region"] == "region1" and "destroy-region region1" in shown["other"]["next"], shown
+        text = good("list", "declared", config=config.name)
+        assert "missing: waits for memory devices that are not there: serial number 0x7, 0x8" in text, text
+        doctor = run("doctor", config=config.name)
+        assert doctor.returncode == 1 and "[Region other]" in doctor.stdout and "[Region missing]" in doctor.stdout, doctor
+    assert "declares no regions" in good("list", "declared", config="/dev/null")
 
 
 def main():

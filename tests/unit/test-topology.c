@@ -64,6 +64,97 @@ TEST(dump_memdevs_and_windows)
 	CHECK_EQ(t->windows[0].bytes, 4 * GIB);
 	CHECK_EQ(t->windows[0].available_bytes, 3 * GIB);
 	CHECK(t->windows[0].volatile_capable);
+	CHECK_EQ(t->windows[0].interleave_granularity_bytes, 256);
+	CHECK_EQ(t->windows[0].target_count, 1);
+	CHECK_EQ(t->windows[0].targets[0], 32);
+	CHECK_EQ(t->windows[1].targets[0], 64);
+}
+
+TEST(dump_ports)
+{
+	_cleanup_topology_ struct tier_topology *t = read_fixture();
+	const struct tier_memdev *direct = tier_topology_memdev(t, "mem1");
+	const struct tier_memdev *switched = tier_topology_memdev(t, "mem0");
+	const struct tier_port *port;
+
+	CHECK_EQ(direct->port_count, 2);
+	CHECK_STR(direct->ports[0], "port2");
+	CHECK_STR(direct->ports[1], "endpoint4");
+	CHECK_EQ(direct->ram_free_bytes, 0);
+	CHECK_EQ(switched->port_count, 3);
+	CHECK_STR(switched->ports[0], "port1");
+	CHECK_STR(switched->ports[1], "port3");
+	CHECK_STR(switched->ports[2], "endpoint5");
+	CHECK_EQ(t->port_count, 5);
+	/* The window's list has the host bridges' numbers, and only those of host bridges are there. */
+	port = tier_topology_port(t, "port2");
+	CHECK(port != NULL);
+	CHECK_EQ(port->target, 32);
+	CHECK_EQ(port->decoders, 4);
+	CHECK_EQ(port->free_decoders, 3);
+	CHECK_EQ(tier_topology_port(t, "port1")->target, 64);
+	CHECK_EQ(tier_topology_port(t, "port3")->target, TIER_UNKNOWN_INT);
+	CHECK_EQ(tier_topology_port(t, "port3")->free_decoders, 3);
+	CHECK_EQ(tier_topology_port(t, "endpoint5")->free_decoders, 3);
+	CHECK(tier_topology_port(t, "port9") == NULL);
+}
+
+/* What is free of a device, and which of its decoders, in a dump without and with privilege. */
+TEST(memory_that_decoders_have)
+{
+	static const struct {
+		const char *dpa_size, *dpa_resource, *mode, *region;
+		int free_decoders;
+		uint64_t free_bytes;
+	} cases[] = {
+		{"0x0", "0xffffffffffffffff", "none", "", 2, GIB},
+		{"0x10000000", "0x0", "ram", "region0", 1, GIB - 256 * MIB},
+		/* Memory without a region; a hole before it; without privilege; of the other kind. */
+		{"0x10000000", "0x0", "ram", "", 1, GIB - 256 * MIB},
+		{"0x10000000", "0x20000000", "ram", "region0", 1, 256 * MIB},
+		{"0x10000000", NULL, "ram", "region0", 1, GIB - 256 * MIB},
+		{"0x10000000", "0x40000000", "pmem", "region0", 1, GIB},
+		/* As kernels and dumps without these files have it. */
+		{NULL, NULL, NULL, "region0", TIER_UNKNOWN_INT, TIER_UNKNOWN_U64},
+		{"0x0", NULL, "ram", NULL, TIER_UNKNOWN_INT, GIB},
+	};
+	static const char decoder[] = "sys/bus/cxl/devices/decoder3.0";
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_topology_ struct tier_topology *t = NULL;
+		const char *files[] = {
+			"dpa_size", cases[i].dpa_size, "dpa_resource", cases[i].dpa_resource,
+			"mode",	    cases[i].mode,     "region",       cases[i].region};
+		char root[64], path[512], text[64];
+
+		scratch_new(root);
+		scratch_file(root, "sys/devices/system/node/node0/cpulist", "0\n");
+		scratch_file(root, "sys/bus/cxl/devices/mem0/serial", "0x1\n");
+		scratch_file(root, "sys/bus/cxl/devices/mem0/ram/size", "0x40000000\n");
+		scratch_file(root, "sys/devices/root0/port1/endpoint3/devtype", "cxl_port\n");
+		scratch_file(root, "sys/bus/cxl/devices/decoder3.0/devtype", "endpoint\n");
+		scratch_file(root, "sys/bus/cxl/devices/decoder3.1/dpa_size", "0x0\n");
+		scratch_file(root, "sys/bus/cxl/devices/decoder3.1/mode", "none\n");
+		scratch_file(root, "sys/bus/cxl/devices/decoder3.1/region", "\n");
+		snprintf(path, sizeof(path), "%s/sys/bus/cxl/devices/endpoint3", root);
+		CHECK_EQ(symlink("../../../devices/root0/port1/endpoint3", path), 0);
+		snprintf(path, sizeof(path), "%s/sys/devices/root0/port1/endpoint3/uport", root);
+		CHECK_EQ(symlink("../../../../pci0000:0c/0000:0d:00.0/mem0", path), 0);
+		for (size_t f = 0; f < ARRAY_SIZE(files); f += 2) {
+			snprintf(path, sizeof(path), "%s/%s", decoder, files[f]);
+			snprintf(text, sizeof(text), "%s\n", files[f + 1] ?: "");
+			if (files[f + 1])
+				scratch_file(root, path, text);
+		}
+		CHECK_EQ(tier_topology_read(root, &t, NULL), 0);
+		CHECK_EQ(t->memdevs[0].port_count, 2);
+		CHECK_STR(t->memdevs[0].ports[1], "endpoint3");
+		if (t->memdevs[0].ram_free_bytes != cases[i].free_bytes ||
+		    t->ports[0].free_decoders != cases[i].free_decoders)
+			FAIL("case %zu: %" PRIu64 " bytes and %d decoders are free", i,
+			     t->memdevs[0].ram_free_bytes, t->ports[0].free_decoders);
+		scratch_done(root);
+	}
 }
 
 TEST(dump_nodes)

@@ -171,6 +171,16 @@ class Stream:
             if wanted in line:
                 return line
 
+    def wait_text(self, wanted, seconds):
+        """Wait until the text is in what it has printed, on stderr too."""
+        deadline = time.monotonic() + paths.patience(seconds)
+        with self._new:
+            while wanted not in self.text():
+                left = deadline - time.monotonic()
+                if left <= 0 or not any(thread.is_alive() for thread in self._threads):
+                    raise Failure(f"no \"{wanted}\" within {seconds} s: {self.text()[-1000:]}")
+                self._new.wait(min(left, 0.5))
+
     def wait(self, seconds):
         try:
             code = self.process.wait(paths.patience(seconds))
