@@ -109,6 +109,7 @@ struct manager *manager_free(struct manager *manager)
 	onlining_free(manager);
 	monitor_free(manager);
 	declared_free(manager);
+	free(manager->rivals);
 	sd_event_unref(manager->event);
 	tier_config_free(manager->config);
 	if (manager->lock_fd >= 0) {

@@ -120,6 +120,8 @@ struct manager {
 	bool warned_auto_online;
 	struct onlining onlining;
 	struct declared *declared; /* declared.c */
+	struct tier_rival *rivals; /* rivals.c */
+	size_t rival_count;
 	bool looked_for_unfinished;
 	bool stopping;
 	struct region *regions;
@@ -171,6 +173,11 @@ int region_set_type(struct manager *manager, const struct tier_topology *topolog
 		    const struct tier_region *region, bool portal, struct tier_problem *problem);
 const struct tier_dax *region_first_dax(const struct tier_topology *topology,
 					const struct tier_region *region);
+
+/* rivals.c: who else onlines memory */
+void rivals_look(struct manager *manager);
+/* Whose hand it was, if it was not cxl-tierd's: "most likely by /etc/udev/rules.d/x.rules:3" */
+const char *rivals_likely(const struct manager *manager, char text[static 256]);
 
 /* declared.c: makes the regions that the configuration declares; @everything: also what was tried in vain */
 void declared_apply(struct manager *manager, bool everything);

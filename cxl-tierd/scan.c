@@ -166,7 +166,7 @@ static void scan_region(struct manager *manager, const struct tier_topology *top
 	struct tier_problem problem = {};
 	struct tier_super super;
 	struct portal *known = portals_by_region(manager, region->name);
-	char path[64];
+	char path[64], hand[256];
 	bool waits;
 	int r;
 
@@ -199,15 +199,22 @@ static void scan_region(struct manager *manager, const struct tier_topology *top
 		else if (known)
 			region_decide(
 				noted, LOG_CRIT, "portal-online",
-				"holds the portal %s and has been onlined: what another host has "
-				"there may be overwritten; tierctl offline, and find out by whom",
-				portal_name(known));
+				"holds the portal %s and has been onlined, %s: what another host "
+				"has there may be overwritten; tierctl offline, tierctl doctor",
+				portal_name(known), rivals_likely(manager, hand));
 		else if (region_set_type(manager, topology, region, false, &problem) != 0)
 			region_decide_problem(noted, "type-refused", &problem);
-		else if (!streq(noted->decision, "onlined"))
+		else if (streq(noted->decision, "onlined") || streq(noted->decision, "taken-over"))
+			return;
+		else if (manager->scan == 1)
 			region_decide(noted, LOG_INFO, "taken-over",
 				      "its memory is online on node %d; left as it is",
 				      dax->target_node);
+		else
+			region_decide(noted, LOG_NOTICE, "taken-over",
+				      "its memory came online on node %d by another hand than "
+				      "cxl-tierd's, %s; left as it is",
+				      dax->target_node, rivals_likely(manager, hand));
 		return;
 	}
 	/*
@@ -299,6 +306,8 @@ int manager_scan(struct manager *manager, bool everything, struct tier_problem *
 {
 	int r = 0;
 
+	if (everything && !manager->options.files_only)
+		rivals_look(manager);
 	declared_apply(manager, everything);
 	if (manager->options.files_only)
 		manager->scan++;

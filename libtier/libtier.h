@@ -12,6 +12,7 @@
 #include "tier-mover.h"
 #include "tier-config.h"
 #include "tier-declare.h"
+#include "tier-rivals.h"
 #include "tier-portal.h"
 #include "tier-handoff.h"
 #include "tier-machine.h"

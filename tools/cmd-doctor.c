@@ -283,6 +283,7 @@ int cmd_doctor(int argc, char **argv)
 	if (r)
 		return r;
 	check_hotplug(&report, topology);
+	doctor_rivals(&report);
 	/* A dump says nothing about these. */
 	if (!tool_common.sysroot || strcmp(tool_common.sysroot, "/") == 0)
 		check_live(&report);

@@ -33,4 +33,7 @@ void doctor_add(struct doctor_report *report, enum doctor_verdict verdict, const
 /* Regions that the configuration declares: declared.c. */
 void doctor_declared(struct doctor_report *report, const struct tier_topology *topology);
 
+/* Who else onlines memory: doctor-rivals.c. */
+void doctor_rivals(struct doctor_report *report);
+
 #endif

@@ -109,7 +109,11 @@ TEST(devices_below_a_port_take_turns)
 	CHECK_REASON(0, TIER_DECLARED_REFUSED, "port1 would interleave by 32K");
 	/* Three ports of one bridge. */
 	planned_of(t, "[Region s]\nCreate=3 4 6\n");
-	CHECK_REASON(0, TIER_DECLARED_REFUSED, "3 devices are not a power of two");
+	CHECK_REASON(0, TIER_DECLARED_REFUSED,
+		     "decoder0.1: it interleaves over 1 host bridges, and 3 devices are not");
+	/* Four that take turns at three of its ports. */
+	planned_of(t, "[Region s]\nCreate=4 3 6 5\n");
+	CHECK_REASON(0, TIER_DECLARED_REFUSED, "port2 would interleave over 3 of its ports");
 }
 
 TEST(what_is_there_is_left_as_it_is)

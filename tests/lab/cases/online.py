@@ -399,6 +399,34 @@ def case_bad_configuration(lab):
     a.stop_daemon()
 
 
+def case_rival_is_named(lab):
+    """A udev rule of the kind that people are told to write; and, without it, somebody's own hand."""
+    a = lab["A"]
+    rule = "/etc/udev/rules.d/40-vm.rules"
+    a.start_daemon()
+    a.tierctl("offline", SECOND, "--to-devdax", check=False)
+    dax, = blocks(a, SECOND)[1]
+    a.write(rule, '# hot-added memory\nSUBSYSTEM=="memory", ACTION=="add", ATTR{state}=="offline", ATTR{state}="online_movable"\n')
+    a.run("udevadm control --reload")
+    reload(a)
+    a.daemon.wait_text(f'{rule}:2: sets the state of new memory blocks to "online_movable"', 60)
+    doctor = {f["object"]: f for f in json.loads(a.tierctl("doctor", "--json", check=False).out)}
+    assert doctor[f"{rule}:2"]["verdict"] == "fail" and rule in doctor[f"{rule}:2"]["action"], doctor
+    assert next(f for name, f in doctor.items() if "daxctl-device.rules" in name)["verdict"] == "ok", doctor
+    a.run("daxctl", "reconfigure-device", "--mode=system-ram", "--no-online", dax)
+    a.daemon.wait_text(f"{SECOND}: its memory came online", 60)
+    assert f"by another hand than cxl-tierd's, most likely by {rule}:2" in decision(a, SECOND), a.daemon.text()
+    a.run(f"rm {rule} && udevadm control --reload")
+    a.tierctl("offline", SECOND, "--to-devdax")
+    reload(a)
+    assert not [n for n in json.loads(a.tierctl("doctor", "--json", check=False).out) if rule in n["object"]]
+    a.run("daxctl", "reconfigure-device", "--mode=system-ram", dax)
+    a.daemon.wait_text("cxl-tierd's, by hand", 60)
+    expect_online(a, SECOND, "Movable")
+    a.tierctl("offline", SECOND, "--to-devdax")
+    a.stop_daemon()
+
+
 def case_partly_online_in_a_kernel_zone(lab):
     """The last one, since such a block may never go offline again."""
     a = lab["A"]
