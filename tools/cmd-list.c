@@ -303,6 +303,7 @@ static int list_overview(const struct tier_topology *topology)
 
 	if (r < 0)
 		return r;
+	list_absent(topology);
 	putchar('\n');
 	r = list_nodes(topology);
 	if (r < 0)

@@ -75,6 +75,25 @@ int list_declared(const struct tier_topology *topology)
 	return TOOL_OK;
 }
 
+void list_absent(const struct tier_topology *topology)
+{
+	struct tier_declared *all = NULL;
+	struct tier_config *config;
+	size_t count = 0, absent = 0;
+
+	/* Whoever asks for regions has been told of a configuration that cannot be read. */
+	if (tier_config_load(tool_common.sysroot, tool_common.config, &config, NULL) != 0)
+		return;
+	if (tier_declared_plan(config, topology, &all, &count) == 0)
+		for (size_t i = 0; i < count; i++)
+			absent += all[i].state != TIER_DECLARED_EXISTS;
+	if (absent > 0)
+		printf("%zu of %zu declared regions %s not there: tierctl list declared\n", absent,
+		       count, absent == 1 ? "is" : "are");
+	free(all);
+	tier_config_free(config);
+}
+
 void doctor_declared(struct doctor_report *report, const struct tier_topology *topology)
 {
 	struct tier_declared *all = NULL;

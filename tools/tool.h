@@ -138,6 +138,8 @@ int cmd_vm_list(int argc, char **argv);
 
 /* tierctl list declared: declared.c. An exit status. */
 int list_declared(const struct tier_topology *topology);
+/* A line about those that are not there, if any. */
+void list_absent(const struct tier_topology *topology);
 
 /* For tests: stops this process at a step of a flight. See break.c. */
 void tool_break(void *userdata, enum tier_handoff_step step, bool done, const char *record);

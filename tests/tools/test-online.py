@@ -339,6 +339,7 @@ def test_declared():
         assert shown["other"]["region"] == "region1" and "destroy-region region1" in shown["other"]["next"], shown
         text = good("list", "declared", config=config.name)
         assert "missing: waits for memory devices that are not there: serial number 0x7, 0x8" in text, text
+        assert "2 of 3 declared regions are not there: tierctl list declared" in good("list", config=config.name)
         doctor = run("doctor", config=config.name)
         assert doctor.returncode == 1 and "[Region other]" in doctor.stdout and "[Region missing]" in doctor.stdout, doctor
     assert "declares no regions" in good("list", "declared", config="/dev/null")

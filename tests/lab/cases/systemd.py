@@ -41,7 +41,8 @@ def setup(lab):
             device.write(chunk)
     subprocess.run([PORTAL_FILE, "offer", DEVICE, "0", "0", "1", FLIGHT, "1", "PUBLISHED", "0", "2"], check=True)
     BEFORE.append(digest(DEVICE))
-    lab.up("B", options=("--init", "systemd", "--cxl", f"{SHARED},window=0", "--cxl", "serial=2,size=512M,window=1"))
+    lab.up("B", options=("--init", "systemd", "--cxl", f"{SHARED},window=0", "--cxl", "serial=2,size=512M,window=1",
+                         "--cxl", "serial=4,size=256M,window=2"))
 
 
 def properties(host, unit, *names):
@@ -215,6 +216,22 @@ call("Portals")
     assert not any("error" in answer for answer in answers), answers
     counts = [[answers[i]["parameters"]["portals"][0][key] for key in ("freeExtents", "claimedExtents")] for i in (1, 3)]
     assert counts == [[0, 1], [1, 0]], counts
+
+
+def case_declared_region_through_the_unit(lab):
+    """Made by the daemon in its sandbox, with its note in /run; and where a udev rule is in the way, that is named."""
+    b = lab["B"]
+    rule = "/run/udev/rules.d/40-vm.rules"
+    b.write(rule, 'SUBSYSTEM=="memory", ACTION=="add", ATTR{state}="online"\n')
+    b.write(DROP_IN, "[Region new]\nCreate=4\n")
+    b.run("systemctl reload cxl-tierd")
+    created = journal(b, "CXL_TIER_OBJECT=[Region new]", "CXL_TIER_DECISION=created")
+    assert len(created) == 1 and created[0]["PRIORITY"] == "5" and "256 MiB" in created[0]["MESSAGE"], created
+    assert journal(b, f"CXL_TIER_OBJECT={rule}:1", "CXL_TIER_DECISION=rival")[0]["PRIORITY"] == "4"
+    b.run("systemctl restart cxl-tierd")
+    assert len(journal(b, "CXL_TIER_OBJECT=[Region new]", "CXL_TIER_DECISION=created")) == 1, "made twice"
+    region = json.loads(b.tierctl("list", "declared", "--json").out)[0]["region"]
+    b.run(f"rm {rule} {DROP_IN}; systemctl reload cxl-tierd; cxl destroy-region -f {region}")
 
 
 def case_structured_journal(lab):
