@@ -188,6 +188,34 @@ static bool apply_one(struct manager *manager)
 	return false;
 }
 
+static bool is_configured(const struct manager *manager, const struct declared *declared)
+{
+	for (size_t i = 0; i < manager->config->region_count; i++)
+		if (manager->config->regions[i].create.count > 0 &&
+		    streq(manager->config->regions[i].name, declared->name))
+			return true;
+	return false;
+}
+
+/* On request everything is tried again; what has been told is news again only if it was a failure. */
+static void start_afresh(struct manager *manager)
+{
+	for (struct declared **p = &manager->declared; *p;) {
+		struct declared *declared = *p;
+
+		if (!is_configured(manager, declared)) {
+			*p = declared->next;
+			free(declared);
+			continue;
+		}
+		if (declared->failed_among)
+			declared->text[0] = '\0';
+		declared->existed = false;
+		declared->failed_among = 0;
+		p = &declared->next;
+	}
+}
+
 static void remove_unfinished(struct manager *manager)
 {
 	struct tier_problem problem = {};
@@ -212,7 +240,7 @@ void declared_apply(struct manager *manager, bool everything)
 	for (size_t i = 0; i < manager->config->region_count; i++)
 		any |= manager->config->regions[i].create.count > 0;
 	if (everything)
-		declared_free(manager);
+		start_afresh(manager);
 	if (!manager->options.files_only)
 		remove_unfinished(manager);
 	while (any && !manager->options.files_only && apply_one(manager))

@@ -5,8 +5,10 @@
 test-daemon.py CXL-TIERD PORTAL-FILE CLIENT-CALL [TEST...]; exit 77 without root.
 """
 
+import glob
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,6 +69,32 @@ def test_dump(directory):
     nodes = daemon.call("List")["topology"]["nodes"]
     assert [node["id"] for node in nodes] == [7], nodes
     assert "dump" in daemon.refused("Online", regions=["region0"]).text
+    assert daemon.stop() == 0
+
+
+def test_declared_and_rivals(directory):
+    """What the configuration declares, and who else onlines memory: told once, and nothing is made of a dump."""
+    dump, source = f"{directory}/dump", os.path.dirname(os.path.abspath(__file__))
+    shutil.copytree(f"{source}/../fixtures/expanders", dump, symlinks=True)
+    # As before region1 was made.
+    os.unlink(f"{dump}/sys/bus/cxl/devices/region1")
+    for path in glob.glob(f"{dump}/sys/bus/cxl/devices/decoder[135].0/*"):
+        if path.endswith(("/region", "/dpa_size")):
+            with open(path, "w") as file:
+                file.write("\n" if path.endswith("region") else "0x0\n")
+    rule = "/etc/udev/rules.d/40-vm.rules"
+    os.makedirs(os.path.dirname(dump + rule))
+    with open(dump + rule, "w") as file:
+        file.write('SUBSYSTEM=="memory", ATTR{state}="online"\n')
+    daemon = Daemon(PROGRAM, directory, dump=dump, config="[Region there]\nCreate=1\nSize=1G\n"
+                    "[Region new]\nCreate=2\nSize=512M\n[Region late]\nCreate=7\n"
+                    "[Region large]\nCreate=1 2\nSize=4G\n")
+    daemon.call("Rescan")
+    lines = daemon.log().splitlines()
+    for words in ("[Region there]: is region0", "[Region new]: dry run: 512 MiB on mem0 would be made a region in decoder0.1",
+                  "[Region late]: waits for memory devices that are not there: serial number 0x7",
+                  "[Region large]: mem1 (serial number 0x1) is too small", f"{rule}:1: sets the state of new memory blocks"):
+        assert len([line for line in lines if words in line]) == 1, f"{words}: {daemon.log()}"
     assert daemon.stop() == 0
 
 
