@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "manager.h"
+#include "offline.h"
 
 /* What callers ask for, as against what the daemon does by itself (scan.c). */
 
@@ -130,6 +131,9 @@ int manager_online(struct manager *manager, char **regions, enum tier_online_zon
 
 	dry_run = dry_run || manager->options.dry_run || manager->config->dry_run;
 	r = dry_run ? 0 : refuse_dump(manager, "Online", problem);
+	for (size_t i = 0; r == 0 && !dry_run && regions && regions[i]; i++)
+		if (offline_busy(manager, regions[i]))
+			r = offline_refuse_second(manager, regions[i], problem);
 	if (r == 0)
 		r = tier_topology_read(manager->options.sysroot, &topology, problem);
 	if (r == 0) /* first for its refusals: an impossible plan must change nothing */
@@ -157,38 +161,40 @@ int manager_online(struct manager *manager, char **regions, enum tier_online_zon
 	return 0;
 }
 
-int manager_offline(struct manager *manager, const char *region, bool to_devdax, bool dry_run,
-		    struct tier_plan **ret, struct tier_problem *problem)
+int manager_offline(struct manager *manager, sd_varlink *link, bool more,
+		    const struct offline_request *request, struct tier_plan **ret,
+		    struct tier_problem *problem)
 {
 	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
 	_cleanup_(tier_plan_freep) struct tier_plan *plan = NULL;
-	const struct portal *portal = portals_by_region(manager, region);
-	int r;
+	const struct portal *portal = portals_by_region(manager, request->region);
+	bool dry_run = request->dry_run || manager->options.dry_run || manager->config->dry_run;
+	int r = dry_run ? 0 : refuse_dump(manager, "Offline", problem);
 
-	dry_run = dry_run || manager->options.dry_run || manager->config->dry_run;
-	r = dry_run ? 0 : refuse_dump(manager, "Offline", problem);
+	if (r == 0 && !dry_run)
+		r = offline_refuse_second(manager, request->region, problem);
 	if (r != 0)
 		return r;
 	if (portal)
-		return tier_problem_set(problem, TIER_E_REFUSED, region, "tierctl flights",
+		return tier_problem_set(problem, TIER_E_REFUSED, request->region, "tierctl flights",
 					"holds the portal %s; its extents are opened and closed by "
 					"flights only",
 					portal_name(portal));
 	r = tier_topology_read(manager->options.sysroot, &topology, problem);
 	if (r == 0)
-		r = tier_plan_offline(topology, region, to_devdax, &plan, problem);
-	if (r == 0 && !dry_run) {
-		region_decided(manager, region, "offlined");
-		r = manager_apply(manager, plan, problem);
-		if (r != 0)
-			log_problem(LOG_ERR, "offline-failed", problem);
-		else
-			log_decision(LOG_NOTICE, region, "offlined", "taken offline on request%s",
-				     to_devdax ? " and handed to devdax" : "");
-	}
+		r = tier_plan_offline(topology, request->region, request->to_devdax, &plan,
+				      problem);
 	if (r != 0)
 		return r;
-	*ret = plan;
-	plan = NULL;
-	return 0;
+	if (!dry_run && plan->step_count > 0) {
+		r = offline_start(manager, link, more, request, plan, problem);
+		*ret = NULL;
+	} else {
+		if (!dry_run)
+			region_decided(manager, request->region, "offlined");
+		*ret = plan;
+	}
+	if (r == 0)
+		plan = NULL;
+	return r;
 }

@@ -120,12 +120,24 @@ static SD_VARLINK_DEFINE_METHOD(
 	IN(ratio, INT, NULLABLE), COMMENT("Change nothing"), IN(dryRun, BOOL, NULLABLE),
 	COMMENT("What was carried out, or would have been"), OUT(plan, OBJECT, 0));
 
-static SD_VARLINK_DEFINE_METHOD(Offline, COMMENT("Name of a CXL region"), IN(region, STRING, 0),
-				COMMENT("Also take its dax devices from kmem"),
-				IN(toDevdax, BOOL, NULLABLE), COMMENT("Change nothing"),
-				IN(dryRun, BOOL, NULLABLE),
-				COMMENT("What was carried out, or would have been"),
-				OUT(plan, OBJECT, 0));
+static SD_VARLINK_DEFINE_METHOD(
+	Offline, COMMENT("Name of a CXL region"), IN(region, STRING, 0),
+	COMMENT("Also take its dax devices from kmem"), IN(toDevdax, BOOL, NULLABLE),
+	COMMENT("If a memory block stays, try the others, and leave offline what went"),
+	IN(keepPartial, BOOL, NULLABLE),
+	COMMENT("For all of it but putting back, up to 604800. Default: 60, and one for each 256 "
+		"MiB; "
+		"and no longer than 30 at a block from which nothing goes"),
+	IN(deadlineSec, INT, NULLABLE), COMMENT("Change nothing"), IN(dryRun, BOOL, NULLABLE),
+	COMMENT("With 'more', while it goes on: evacuating or putting-back"),
+	OUT(phase, STRING, NULLABLE), COMMENT("What of the region's memory is evacuated"),
+	OUT(doneBytes, INT, NULLABLE), OUT(totalBytes, INT, NULLABLE),
+	COMMENT("The memory block in hand"), OUT(block, INT, NULLABLE),
+	COMMENT("In the end: what was carried out, or would have been"),
+	OUT(plan, OBJECT, NULLABLE),
+	COMMENT("What came of it, as 'tierctl offline --json' has it; absent if there was nothing "
+		"to do"),
+	OUT(report, OBJECT, NULLABLE));
 
 static SD_VARLINK_DEFINE_METHOD(Portals, COMMENT("Portals that this host sees, good and bad"),
 				SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(portals, Portal, ARRAY));
@@ -165,7 +177,9 @@ static SD_VARLINK_DEFINE_METHOD(EndFlight, COMMENT("UUID of the flight"), IN(fli
 static SD_VARLINK_DEFINE_ERROR(Refused, COMMENT("What it happened to"), FIELD(object, STRING, 0),
 			       COMMENT("What was tried and what is in the way"),
 			       FIELD(text, STRING, 0), COMMENT("The next step, or empty"),
-			       FIELD(next, STRING, 0));
+			       FIELD(next, STRING, 0),
+			       COMMENT("Of Offline, once it had begun: what came of it"),
+			       FIELD(report, OBJECT, NULLABLE));
 
 static SD_VARLINK_DEFINE_ERROR(PermissionDenied, COMMENT("The method"), FIELD(object, STRING, 0),
 			       COMMENT("Whom it is for"), FIELD(text, STRING, 0),
@@ -187,7 +201,8 @@ SD_VARLINK_DEFINE_INTERFACE(
 	SD_VARLINK_SYMBOL_COMMENT("Online whole regions. Needs root unless dryRun"),
 	&vl_method_Online,
 	SD_VARLINK_SYMBOL_COMMENT(
-		"Evacuate a region and take it offline. Needs root unless dryRun"),
+		"Evacuate a region and take it offline, within a deadline. One at a time; if the "
+		"connection ends, what was taken is put back. Needs root unless dryRun"),
 	&vl_method_Offline, SD_VARLINK_SYMBOL_COMMENT("The portals that this host sees"),
 	&vl_method_Portals,
 	SD_VARLINK_SYMBOL_COMMENT("The flights in them, and who may do what next"),

@@ -96,6 +96,7 @@ struct manager *manager_free(struct manager *manager)
 {
 	if (!manager)
 		return NULL;
+	offline_stop(manager);
 	if (manager->server)
 		sd_varlink_server_shutdown(manager->server);
 	sd_varlink_server_unref(manager->server);
@@ -186,6 +187,11 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	 * The tools behind the connections go on with their flights, so this is not a disconnect:
 	 * what the sessions hold stays claimed, and the next cxl-tierd reads it from the portal.
 	 */
+	if (!manager->stopping && offline_cancel(manager)) {
+		/* Beats go on until all is put back; a second signal does not wait for that. */
+		manager->stopping = true;
+		return 0;
+	}
 	manager->stopping = true;
 	return sd_event_exit(manager->event, 0);
 }

@@ -135,7 +135,8 @@ struct manager {
 	struct recovery *recoveries; /* recovery.c */
 	unsigned guard_starts;	     /* of daemons in this boot since one reached a portal */
 	struct tier_watchdog *watchdog;
-	bool watchdog_failed; /* told */
+	struct offline *offline; /* offline.c; NULL: none is under way */
+	bool watchdog_failed;	 /* told */
 };
 
 /* manager.c */
@@ -209,10 +210,40 @@ int manager_plan(struct manager *manager, char **regions, enum tier_online_zone 
 int manager_online(struct manager *manager, char **regions, enum tier_online_zone zone,
 		   unsigned ratio_percent, bool dry_run, struct tier_plan **ret,
 		   struct tier_problem *problem);
-int manager_offline(struct manager *manager, const char *region, bool to_devdax, bool dry_run,
-		    struct tier_plan **ret, struct tier_problem *problem);
+/*
+ * @link: gets the reply when it is done, and *ret is NULL then; a plan if there is nothing to wait for.
+ */
+struct offline_request;
+int manager_offline(struct manager *manager, sd_varlink *link, bool more,
+		    const struct offline_request *request, struct tier_plan **ret,
+		    struct tier_problem *problem);
 int manager_apply(struct manager *manager, const struct tier_plan *plan,
 		  struct tier_problem *problem);
+
+/* offline.c: a region that is being taken offline, by a process of its own */
+/* @plan: taken over if it starts; the link gets the reply. */
+int offline_start(struct manager *manager, sd_varlink *link, bool more,
+		  const struct offline_request *request, struct tier_plan *plan,
+		  struct tier_problem *problem);
+bool offline_busy(const struct manager *manager, const char *region);
+/* 0; TIER_E_BUSY if there is one already. */
+int offline_refuse_second(const struct manager *manager, const char *region,
+			  struct tier_problem *problem);
+/*
+ * What changes memory, or may have to wait for the kernel while memory goes offline, is put off until
+ * the process makes a pause. False: it may be done at once.
+ */
+bool offline_defers_scan(struct manager *manager, bool everything);
+typedef int (*offline_deferred_t)(sd_varlink *link, sd_json_variant *parameters,
+				  struct manager *manager);
+bool offline_defers_call(struct manager *manager, sd_varlink *link, sd_json_variant *parameters,
+			 offline_deferred_t call);
+/* Whoever asked for it has gone: it is cancelled. */
+void offline_disconnected(struct manager *manager, sd_varlink *link);
+/* Cancels it for the daemon's end, which comes when all is put back. False: there is none. */
+bool offline_cancel(struct manager *manager);
+/* The same when nothing else goes on any more: waits. */
+void offline_stop(struct manager *manager);
 
 /* portals.c */
 /* @rule: its section in the configuration, NULL if it has none. */

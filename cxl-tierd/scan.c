@@ -170,7 +170,7 @@ static void scan_region(struct manager *manager, const struct tier_topology *top
 	bool waits;
 	int r;
 
-	if (!noted)
+	if (!noted || offline_busy(manager, region->name))
 		return;
 	/* Only as long as it is known to be no portal. */
 	waits = noted->waits;
@@ -306,6 +306,8 @@ int manager_scan(struct manager *manager, bool everything, struct tier_problem *
 {
 	int r = 0;
 
+	if (offline_defers_scan(manager, everything))
+		return 0;
 	if (everything && !manager->options.files_only)
 		rivals_look(manager);
 	declared_apply(manager, everything);

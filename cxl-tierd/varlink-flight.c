@@ -11,10 +11,18 @@
 
 int varlink_refuse(sd_varlink *link, const struct tier_problem *problem)
 {
+	return varlink_refuse_with(link, problem, NULL);
+}
+
+int varlink_refuse_with(sd_varlink *link, const struct tier_problem *problem,
+			sd_json_variant *report)
+{
 	return sd_varlink_errorbo(link, ERROR_REFUSED,
 				  SD_JSON_BUILD_PAIR_STRING("object", problem->object),
 				  SD_JSON_BUILD_PAIR_STRING("text", problem->text),
-				  SD_JSON_BUILD_PAIR_STRING("next", problem->next));
+				  SD_JSON_BUILD_PAIR_STRING("next", problem->next),
+				  SD_JSON_BUILD_PAIR_CONDITION(report != NULL, "report",
+							       SD_JSON_BUILD_VARIANT(report)));
 }
 
 bool varlink_denied(sd_varlink *link, const char *method, int *ret)

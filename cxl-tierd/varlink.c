@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config.h"
 #include "manager.h"
+#include "offline.h"
 #include "varlink.h"
 
 /* The methods of io.cxltier.Manager. Each parses, asks a function of the manager, and replies. */
@@ -23,12 +24,19 @@ static int reply_json(sd_varlink *link, const char *key, int code, const char *j
 	return sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_VARIANT(key, object));
 }
 
-static int reply_plan(sd_varlink *link, const struct tier_plan *plan)
+int varlink_reply_plan(sd_varlink *link, const struct tier_plan *plan, sd_json_variant *report)
 {
+	_cleanup_(sd_json_variant_unrefp) sd_json_variant *object = NULL;
 	_cleanup_(freep) char *json = NULL;
 	int r = tier_plan_to_json(plan, &json);
 
-	return reply_json(link, "plan", r, json);
+	if (r == 0)
+		r = sd_json_parse(json, 0, &object, NULL, NULL);
+	if (r < 0)
+		return sd_varlink_error_errno(link, r);
+	return sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_VARIANT("plan", object),
+				  SD_JSON_BUILD_PAIR_CONDITION(report != NULL, "report",
+							       SD_JSON_BUILD_VARIANT(report)));
 }
 
 static int reply_array(sd_varlink *link, const char *key, int code, sd_json_variant *array)
@@ -84,6 +92,8 @@ struct online_parameters {
 	uint32_t ratio;
 	bool dry_run;
 	bool to_devdax;
+	bool keep_partial;
+	uint64_t deadline_sec;
 };
 
 static void online_parameters_done(struct online_parameters *parameters)
@@ -96,6 +106,18 @@ static void online_parameters_done(struct online_parameters *parameters)
 #define PARAMETER(name, type, callback, field, flags)                                              \
 	{name, SD_JSON_VARIANT_##type, sd_json_dispatch_##callback,                                \
 	 offsetof(struct online_parameters, field), SD_JSON_##flags}
+
+static int online_later(sd_varlink *link, sd_json_variant *parameters, struct manager *manager);
+
+/* Not of a region that is being taken offline: that is refused at once. */
+static bool put_off(struct manager *manager, sd_varlink *link, sd_json_variant *parameters,
+		    char **regions)
+{
+	for (size_t i = 0; regions && regions[i]; i++)
+		if (offline_busy(manager, regions[i]))
+			return false;
+	return offline_defers_call(manager, link, parameters, online_later);
+}
 
 static int online_or_plan(sd_varlink *link, sd_json_variant *parameters, struct manager *manager,
 			  bool online)
@@ -124,12 +146,19 @@ static int online_or_plan(sd_varlink *link, sd_json_variant *parameters, struct 
 		return sd_varlink_error_invalid_parameter_name(link, "ratio");
 	if (online && !p.dry_run && varlink_denied(link, "Online", &r))
 		return r;
+	if (online && !p.dry_run && put_off(manager, link, parameters, p.regions))
+		return 0;
 	if (online)
 		r = manager_online(manager, p.regions, zone, p.ratio, p.dry_run, &plan, &problem);
 	else
 		r = manager_plan(manager, p.regions, zone, p.ratio, &plan, &problem);
 	manager_status(manager);
-	return r != 0 ? varlink_refuse(link, &problem) : reply_plan(link, plan);
+	return r != 0 ? varlink_refuse(link, &problem) : varlink_reply_plan(link, plan, NULL);
+}
+
+static int online_later(sd_varlink *link, sd_json_variant *parameters, struct manager *manager)
+{
+	return online_or_plan(link, parameters, manager, true);
 }
 
 static int on_plan(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags,
@@ -150,6 +179,8 @@ static int on_offline(sd_varlink *link, sd_json_variant *parameters,
 	static const sd_json_dispatch_field table[] = {
 		PARAMETER("region", STRING, const_string, region, MANDATORY),
 		PARAMETER("toDevdax", BOOLEAN, stdbool, to_devdax, NULLABLE),
+		PARAMETER("keepPartial", BOOLEAN, stdbool, keep_partial, NULLABLE),
+		PARAMETER("deadlineSec", UNSIGNED, uint64, deadline_sec, NULLABLE),
 		PARAMETER("dryRun", BOOLEAN, stdbool, dry_run, NULLABLE),
 		{},
 	};
@@ -159,11 +190,25 @@ static int on_offline(sd_varlink *link, sd_json_variant *parameters,
 	int r;
 
 	r = sd_varlink_dispatch(link, parameters, table, &p);
-	if (r != 0 || (!p.dry_run && varlink_denied(link, "Offline", &r)))
+	if (r != 0)
 		return r;
-	r = manager_offline(userdata, p.region, p.to_devdax, p.dry_run, &plan, &problem);
+	if (p.deadline_sec > TIER_OFFLINE_DEADLINE_MAX_USEC / 1000000)
+		return sd_varlink_error_invalid_parameter_name(link, "deadlineSec");
+	if (!p.dry_run && varlink_denied(link, "Offline", &r))
+		return r;
+	r = manager_offline(userdata, link, flags & SD_VARLINK_METHOD_MORE,
+			    &(struct offline_request){
+				    .region = p.region,
+				    .to_devdax = p.to_devdax,
+				    .keep_partial = p.keep_partial,
+				    .dry_run = p.dry_run,
+				    .deadline_usec = p.deadline_sec * 1000000,
+			    },
+			    &plan, &problem);
 	manager_status(userdata);
-	return r != 0 ? varlink_refuse(link, &problem) : reply_plan(link, plan);
+	if (r != 0)
+		return varlink_refuse(link, &problem);
+	return plan ? varlink_reply_plan(link, plan, NULL) : 0;
 }
 
 static int on_portals(sd_varlink *link, sd_json_variant *parameters,
@@ -222,6 +267,7 @@ static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *use
 {
 	struct manager *manager = userdata;
 
+	offline_disconnected(manager, link);
 	if (!manager->stopping)
 		sessions_disconnected(manager, link);
 }

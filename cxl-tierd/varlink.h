@@ -6,6 +6,10 @@
 
 /* Replies Refused with the problem. */
 int varlink_refuse(sd_varlink *link, const struct tier_problem *problem);
+/* With what came of an offline; NULL: nothing is known of that. */
+int varlink_refuse_with(sd_varlink *link, const struct tier_problem *problem,
+			sd_json_variant *report);
+int varlink_reply_plan(sd_varlink *link, const struct tier_plan *plan, sd_json_variant *report);
 /* True: the caller is not root, and has been told so; @ret is what the method returns. */
 bool varlink_denied(sd_varlink *link, const char *method, int *ret);
 

@@ -7,6 +7,7 @@
 #include "tier-error.h"
 #include "tier-topology.h"
 #include "tier-online.h"
+#include "tier-offline.h"
 #include "tier-zoning.h"
 #include "tier-explain.h"
 #include "tier-mover.h"

@@ -133,6 +133,82 @@ int client_call(const char *method, sd_json_variant *parameters, sd_json_variant
 	return r < 0 ? fail_lost(method) : r;
 }
 
+struct follow {
+	void (*progress)(void *userdata, sd_json_variant *reply);
+	void *userdata;
+	sd_json_variant *reply; /* the last one */
+	char *error;
+	bool done;
+};
+
+static int on_reply(sd_varlink *link, sd_json_variant *parameters, const char *error,
+		    sd_varlink_reply_flags_t flags, void *userdata)
+{
+	struct follow *follow = userdata;
+
+	if (flags & SD_VARLINK_REPLY_CONTINUES && !error) {
+		follow->progress(follow->userdata, parameters);
+		return 0;
+	}
+	follow->done = true;
+	follow->error = error ? strdup(error) : NULL;
+	follow->reply = sd_json_variant_ref(parameters);
+	return 0;
+}
+
+/* Until the last reply. 1: interrupted; negative: the connection was lost. */
+static int follow_replies(sd_varlink *link, struct follow *follow)
+{
+	while (!follow->done) {
+		int r = sd_varlink_process(link);
+
+		if (tool_interrupted())
+			return 1;
+		if (r == 0)
+			r = sd_varlink_wait(link, UINT64_MAX);
+		if (r < 0)
+			return r;
+	}
+	return follow->error && strcmp(follow->error, SD_VARLINK_ERROR_DISCONNECTED) == 0
+		       ? -ENOTCONN
+		       : 0;
+}
+
+int client_follow(const char *method, sd_json_variant *parameters,
+		  const struct tier_problem *interrupted,
+		  void (*progress)(void *userdata, sd_json_variant *reply), void *userdata,
+		  sd_json_variant **ret_reply)
+{
+	struct follow follow = {.progress = progress, .userdata = userdata};
+	char name[128];
+	sd_varlink *link;
+	int r = connect_daemon(&link);
+
+	*ret_reply = NULL;
+	if (r < 0)
+		return fail_connect(r);
+	snprintf(name, sizeof(name), INTERFACE "%s", method);
+	/* The operation has a deadline of its own. */
+	sd_varlink_set_relative_timeout(link, UINT64_MAX);
+	sd_varlink_set_userdata(link, &follow);
+	r = sd_varlink_bind_reply(link, on_reply);
+	if (r >= 0)
+		r = sd_varlink_observe(link, name, parameters);
+	if (r >= 0)
+		r = follow_replies(link, &follow);
+	sd_varlink_close_unref(link);
+	progress(userdata, NULL);
+	if (r > 0)
+		r = tool_fail(interrupted);
+	else if (r < 0)
+		r = fail_lost(method);
+	else if (follow.error)
+		r = fail_reply(method, follow.error, follow.reply);
+	free(follow.error);
+	*ret_reply = follow.reply;
+	return r;
+}
+
 int client_open(struct client **ret)
 {
 	struct client *client = calloc(1, sizeof(*client));

@@ -26,6 +26,17 @@ bool client_daemon_running(void);
 int client_call(const char *method, sd_json_variant *parameters, sd_json_variant **ret_reply);
 
 /*
+ * One call that tells how far it is: @progress gets each such reply, and NULL before anything else is
+ * printed. After SIGINT (tool_catch_interrupt()) the connection is closed, which cxl-tierd understands,
+ * and @interrupted is what is printed. @ret_reply: also of an error that cxl-tierd replied, NULL of none.
+ */
+struct tier_problem;
+int client_follow(const char *method, sd_json_variant *parameters,
+		  const struct tier_problem *interrupted,
+		  void (*progress)(void *userdata, sd_json_variant *reply), void *userdata,
+		  sd_json_variant **ret_reply);
+
+/*
  * A connection that is kept: cxl-tierd takes a flight's slot and extents back when the connection
  * that began it ends, as far as nobody needs them.
  */

@@ -1,46 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <systemd/sd-json.h>
 
+#include "change.h"
 #include "client.h"
 #include "plan-input.h"
 #include "plan-print.h"
 #include "tool.h"
 
 /*
- * online and offline. A dry run is planned here with the library, from the same snapshot and
- * by the same function that the daemon uses; the real thing is the daemon's, which also looks for
- * a portal in the region first.
+ * A dry run is planned here with the library, from the same snapshot and by the same function that
+ * the daemon uses; the real thing is the daemon's, which also looks for a portal in the region first.
  */
-
-/* Every changing verb: as root, and never on somebody's dump. */
-static int may_change(const char *verb, const char *object)
-{
-	char next[256];
-
-	if (tool_common.sysroot && strcmp(tool_common.sysroot, "/") != 0)
-		return tool_usage("%s: a dump cannot be changed; leave --sysroot out or add "
-				  "--dry-run",
-				  verb);
-	if (geteuid() == 0)
-		return 0;
-	snprintf(next, sizeof(next), "sudo tierctl %s %s", verb, object);
-	return tool_fail_text(object, next, "cannot %s: needs root", verb);
-}
-
-/* Better said before the daemon is asked, and also when it does not run. */
-static int check_regions(char **names, int count)
-{
-	struct tier_topology *topology = NULL;
-	size_t blocks;
-	int r = tool_topology(&topology);
-
-	for (int i = 0; r == 0 && i < count; i++)
-		if (!tier_topology_region(topology, names[i]) &&
-		    !tier_run_blocks(topology, names[i], &blocks))
-			r = tool_fail_text(names[i], "see tierctl list regions", "no such region");
-	tier_topology_free(topology);
-	return r;
-}
 
 static int ask_daemon(const char *method, sd_json_variant *parameters)
 {
@@ -85,10 +55,10 @@ static int plan_locally(char **names, int count, enum tier_online_zone zone,
 static int online_via_daemon(char **names, int count, const struct online_options *options)
 {
 	sd_json_variant *regions = NULL, *parameters = NULL;
-	int r = may_change("online", names[0]);
+	int r = change_allowed("online", names[0]);
 
 	if (r == 0)
-		r = check_regions(names, count);
+		r = change_check_regions(names, count);
 	if (r)
 		return r;
 	r = sd_json_variant_new_array(&regions, NULL, 0);
@@ -135,53 +105,4 @@ int cmd_online(int argc, char **argv)
 		return r;
 	return given.dry_run ? plan_locally(names, count, zone, &given)
 			     : online_via_daemon(names, count, &given);
-}
-
-static int plan_offline_locally(const char *region, bool to_devdax)
-{
-	struct tier_topology *topology;
-	struct tier_plan *plan;
-	struct tier_problem problem;
-	int r = tool_topology(&topology);
-
-	if (r)
-		return r;
-	if (tier_plan_offline(topology, region, to_devdax, &plan, &problem) != 0) {
-		r = tool_fail(&problem);
-	} else {
-		r = plan_print_local(plan);
-		tier_plan_free(plan);
-	}
-	tier_topology_free(topology);
-	return r;
-}
-
-int cmd_offline(int argc, char **argv)
-{
-	bool to_devdax = false, dry_run = false;
-	const struct tool_option options[] = {
-		{"to-devdax", NULL, "then make the dax device a character device again", TOOL_FLAG,
-		 &to_devdax},
-		{"dry-run", NULL, "print the plan and change nothing", TOOL_FLAG, &dry_run},
-	};
-	sd_json_variant *parameters = NULL;
-	char **names;
-	int count;
-	int r = tool_parse(argc, argv, options, 2, 1, 1, &names, &count);
-
-	if (r)
-		return r;
-	if (dry_run)
-		return plan_offline_locally(names[0], to_devdax);
-	r = may_change("offline", names[0]);
-	if (r == 0)
-		r = check_regions(names, 1);
-	if (r)
-		return r;
-	r = sd_json_buildo(&parameters, SD_JSON_BUILD_PAIR_STRING("region", names[0]),
-			   SD_JSON_BUILD_PAIR_BOOLEAN("toDevdax", to_devdax));
-	r = r < 0 ? tool_fail_text(names[0], NULL, "cannot offline: %s", tier_strerror(r))
-		  : ask_daemon("Offline", parameters);
-	sd_json_variant_unref(parameters);
-	return r;
 }

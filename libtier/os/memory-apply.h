@@ -13,6 +13,8 @@
 
 /* The zone of an online block, NONE of an offline one. */
 int memory_block_zone(const struct sysfs *sysfs, uint64_t block, enum tier_zone *ret);
+/* TIER_ABSENT_NODE if it has none. */
+int memory_block_node(const struct sysfs *sysfs, uint64_t block);
 /*
  * Onlines into Movable, or into a kernel zone. A block that is online there already is left alone
  * and *ret_changed is false; one that is online elsewhere is -EBUSY: somebody else did that.

@@ -63,17 +63,22 @@ static bool zone_is(enum tier_zone zone, bool movable)
 				 zone == TIER_ZONE_DMA;
 }
 
+int memory_block_node(const struct sysfs *sysfs, uint64_t block)
+{
+	_cleanup_names_ struct sysfs_names nodes = {};
+
+	if (sysfs_list(sysfs, &nodes, "node", "%s/memory%" PRIu64, blocks_path, block) == 0 &&
+	    nodes.count > 0)
+		return atoi(nodes.names[0] + strlen("node"));
+	return TIER_ABSENT_NODE;
+}
+
 /* "node 2, ZONE_NORMAL" for a message. */
 static void describe(const struct sysfs *sysfs, uint64_t block, enum tier_zone zone, char *text,
 		     size_t size)
 {
-	_cleanup_names_ struct sysfs_names nodes = {};
-	int node = TIER_ABSENT_NODE;
-
-	if (sysfs_list(sysfs, &nodes, "node", "%s/memory%" PRIu64, blocks_path, block) == 0 &&
-	    nodes.count > 0)
-		node = atoi(nodes.names[0] + strlen("node"));
-	snprintf(text, size, "node %d, zone %s", node, tier_zone_name(zone));
+	snprintf(text, size, "node %d, zone %s", memory_block_node(sysfs, block),
+		 tier_zone_name(zone));
 }
 
 int memory_block_allow(const struct sysfs *sysfs, uint64_t block)

@@ -38,16 +38,23 @@ static uint64_t reserve_of(const char *zoneinfo, int node)
 
 int room_open(struct room *ret, int node, uint64_t page_bytes)
 {
-	_cleanup_free_ char *zoneinfo = NULL;
-	struct room room = {.sysfs = SYSFS_CLOSED, .node = node, .page_bytes = page_bytes};
-	int r = sysfs_open(&room.sysfs, NULL);
+	struct sysfs sysfs = SYSFS_CLOSED;
+	int r = sysfs_open(&sysfs, NULL);
 
 	if (r < 0)
 		return r;
-	if (sysfs_read_text(&room.sysfs, &zoneinfo, "proc/zoneinfo") == 0)
-		room.reserve_pages = reserve_of(zoneinfo, node);
-	*ret = room;
+	*ret = room_at(&sysfs, node, page_bytes);
 	return 0;
+}
+
+struct room room_at(const struct sysfs *sysfs, int node, uint64_t page_bytes)
+{
+	struct room room = {.sysfs = *sysfs, .node = node, .page_bytes = page_bytes};
+	_cleanup_free_ char *zoneinfo = NULL;
+
+	if (sysfs_read_text(sysfs, &zoneinfo, "proc/zoneinfo") == 0)
+		room.reserve_pages = reserve_of(zoneinfo, node);
+	return room;
 }
 
 void room_done(struct room *room)

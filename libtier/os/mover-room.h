@@ -19,6 +19,8 @@ struct room {
 
 /* 0; negative errno. */
 int room_open(struct room *ret, int node, uint64_t page_bytes);
+/* The same below a root; @sysfs is borrowed, so there is no room_done(). */
+struct room room_at(const struct sysfs *sysfs, int node, uint64_t page_bytes);
 void room_done(struct room *room);
 
 /* Free pages and those of the page cache, less the reserve; UINT64_MAX if it cannot be told. */

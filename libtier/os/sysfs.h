@@ -82,6 +82,31 @@ int sysfs_write(const struct sysfs *sysfs, const char *value, const char *format
 int sysfs_write_deadline(const struct sysfs *sysfs, const char *value, int timeout_msec,
 			 const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/*
+ * In parts, for a caller who has something to do meanwhile. The process ends with the thread that
+ * began it: the kernel might go on for ever.
+ */
+struct sysfs_writer {
+	int pidfd;
+};
+
+enum sysfs_write_event {
+	SYSFS_WRITE_ENDED,
+	SYSFS_WRITE_WAKE, /* wake_fd is readable */
+	SYSFS_WRITE_TIMEOUT,
+};
+
+int sysfs_write_begin(const struct sysfs *sysfs, struct sysfs_writer *ret, const char *value,
+		      const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* @wake_fd: -1 for none */
+enum sysfs_write_event sysfs_write_wait(const struct sysfs_writer *writer, int wake_fd,
+					int timeout_msec);
+/*
+ * Kills it unless it has ended. Returns 0 or the negative errno of the kernel's answer; -ETIMEDOUT if
+ * it was killed; -EINPROGRESS if it still was not gone after @grace_msec, -1: however long it takes.
+ */
+int sysfs_write_end(struct sysfs_writer *writer, int grace_msec);
+
 /* A descriptor or a negative errno. */
 int sysfs_open_file(const struct sysfs *sysfs, int flags, const char *format, va_list arguments)
 	__attribute__((format(printf, 3, 0)));

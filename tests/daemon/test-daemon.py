@@ -50,6 +50,7 @@ def test_list(directory):
     refused = daemon.refused("Plan", regions=["region99"])
     assert refused.error == "Refused" and "region99" in refused.object, refused
     assert daemon.refused("Plan", regions=["region99"], zone="warm").parameters == {"parameter": "zone"}
+    assert daemon.refused("Offline", region="region99", deadlineSec=604801).parameters == {"parameter": "deadlineSec"}
     for method, parameters in (("Online", {"regions": ["region99"]}), ("Offline", {"region": "region99"})):
         assert "plain files only" in daemon.refused(method, **parameters).text, method
     daemon.stop()

@@ -71,6 +71,8 @@ def test_bad_words():
     for word in "", "0", "16X", "16G@", "16G@3", "16G@node", "16G@node1024", "1" * 40, "8192T":
         refused("plan", "--add=" + word, status=2, says=[f'"{word}"', "16G@node3"])
     refused("offline", "region0", "region1", status=2)
+    for word in "0", "604801", "-1", "1.5", "soon":
+        refused("offline", "region0", "--deadline=" + word, status=2, says=["deadline"])
     refused("list", sysroot="/nonexistent", says=["/nonexistent"])
 
 

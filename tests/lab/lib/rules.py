@@ -75,3 +75,13 @@ def decision(host, region):
     """The last line of the daemon's log about a region."""
     lines = [line for line in host.daemon.text().splitlines() if line.startswith(f"cxl-tierd: {region}: ")]
     return lines[-1] if lines else ""
+
+
+def objects(text):
+    """Objects of JSON, one after the other: progress, and in the end what came of it."""
+    found, decoder = [], json.JSONDecoder()
+    while text := text.lstrip():
+        value, end = decoder.raw_decode(text)
+        found.append(value)
+        text = text[end:]
+    return found
