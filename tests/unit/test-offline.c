@@ -41,6 +41,7 @@ static struct {
 	uint64_t fail_online; /* a block that does not come back */
 	uint64_t other_zone;  /* one that comes back elsewhere */
 	int policy;
+	bool came_back_movable[BLOCKS];
 	uint64_t last_done, last_total;
 	bool went_down, putting_back;
 } k;
@@ -183,6 +184,7 @@ int __wrap_memory_block_online(const struct sysfs *files, const char *region, ui
 	/* What was written is what the kernel acts on. */
 	CHECK_STR(state_of(block), movable ? "online_movable" : "online_kernel");
 	put_state(block, "online");
+	k.came_back_movable[block - FIRST] = movable;
 	if (block == k.other_zone)
 		put_zone(block, "DMA32");
 	return r;
@@ -320,6 +322,7 @@ TEST(deadline_and_the_way_back)
 	CHECK_EQ(result.lost_count, 0);
 	CHECK_EQ(result.offline_count, 0);
 	CHECK_EQ(result.holders.runs[0].first_frame, 41 * PAGES);
+	CHECK(k.came_back_movable[2] && !k.came_back_movable[3]);
 	CHECK(k.putting_back);
 	CHECK_EQ(k.last_done, PAGES * 4096); /* before the last block was back */
 	end();

@@ -136,7 +136,7 @@ TEST(who_maps_them)
 
 	begin();
 	put_flags(4, PINNED, 9, PINNED);
-	put_counts(4, 1, 9, 2);
+	put_counts(4, 1, 9, 3); /* one mapping is not found */
 	put_process(30, "shell\n", "10 0 0", other, 2); /* a kernel thread has no memory */
 	put_process(40, "qemu\x01-x\n", "900 500 0", vm, ARRAY_SIZE(vm));
 	put_process(50, "other\n", "900 100 0", other, ARRAY_SIZE(other));
