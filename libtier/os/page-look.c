@@ -95,10 +95,11 @@ static uint64_t room_elsewhere(const struct page_look *look, const struct sysfs 
 		struct room room = room_at(sysfs, other, look->page_bytes);
 		enum tier_memory_type type = topology_read_type(
 			sysfs, "sys/devices/system/node/node%d/memory_type", other);
+		bool typed = type == TIER_MEMORY_SHARED || type == TIER_MEMORY_SWITCHED;
 		uint64_t free_pages = room_pages(&room);
 
-		/* Nobody's pages go to a typed node who did not name it. */
-		if (other == node || type == TIER_MEMORY_SHARED || type == TIER_MEMORY_SWITCHED)
+		/* Nobody's pages go to a typed node who did not name it; from there, it comes first. */
+		if (typed != (other == node))
 			continue;
 		if (free_pages == UINT64_MAX)
 			return TIER_UNKNOWN_U64;

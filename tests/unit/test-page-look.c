@@ -136,7 +136,7 @@ TEST(who_maps_them)
 
 	begin();
 	put_flags(4, PINNED, 9, PINNED);
-	put_counts(4, 1, 9, 3); /* one mapping is not found */
+	put_counts(4, 1, 9, 3);				/* one mapping is not found */
 	put_process(30, "shell\n", "10 0 0", other, 2); /* a kernel thread has no memory */
 	put_process(40, "qemu\x01-x\n", "900 500 0", vm, ARRAY_SIZE(vm));
 	put_process(50, "other\n", "900 100 0", other, ARRAY_SIZE(other));
@@ -202,5 +202,10 @@ TEST(room)
 	CHECK_EQ(page_look_classify(&look, &sysfs, PAGE_HOLDERS_TRYING, 60 * SECOND, &holders), 0);
 	CHECK_EQ(holders.room_bytes, PAGE);
 	CHECK_EQ(holders.pages[TIER_HOLDER_NO_ROOM], 2);
+	/* On a typed node pages stay as long as there is room. */
+	scratch_file(root, "sys/devices/system/node/node1/memory_type", "Switched\n");
+	CHECK_EQ(page_look_classify(&look, &sysfs, PAGE_HOLDERS_TRYING, 60 * SECOND, &holders), 0);
+	CHECK_EQ(holders.room_bytes, PAGE + 2000 * PAGE);
+	CHECK_EQ(holders.pages[TIER_HOLDER_PINNED], 2);
 	end();
 }

@@ -9,6 +9,7 @@ import subprocess
 import paths
 from cases import deadline
 from flying import refused
+from holding import PINNER, PINS, Holder
 from portal_bytes import digest
 from rules import DROP_IN, SOCKET, blocks, expect_offline, expect_online
 
@@ -194,6 +195,11 @@ def case_by_hand_through_the_unit(lab):
     b = lab["B"]
     region = REGIONS[2]
     b.run(f"rm {DROP_IN} && systemctl reload cxl-tierd")
+    # Whose pages keep a block, also those of somebody else.
+    node = next(r["target_node"] for r in b.tierctl("list", "regions", "--json").json() if r["name"] == region)
+    b.tierctl("online", region, "--zone", "movable")
+    with Holder(b, node, PINNER, user=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")) as holder:
+        refused(b.tierctl("offline", region, "--deadline", "6", check=False), region, f"{PINS} pinned", f"pid {holder.pid}")
     b.tierctl("offline", region, "--to-devdax")
     b.tierctl("online", region, "--zone", "kernel")
     expect_online(b, region, "Normal")
