@@ -237,7 +237,8 @@ static void conclude(struct offline *offline)
 		log_decision(LOG_NOTICE, offline->region, "offlined", "taken offline on request%s",
 			     offline->to_devdax ? " and handed to devdax" : "");
 	else
-		log_problem(LOG_ERR, "offline-failed", &result->problem);
+		log_problem(result->code == TIER_E_CANCELLED ? LOG_NOTICE : LOG_ERR,
+			    "offline-failed", &result->problem);
 	if (!good && !offline->keep_partial)
 		region_decided(offline->manager, offline->region, "onlined");
 	if (offline->link && good)

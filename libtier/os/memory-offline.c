@@ -221,7 +221,9 @@ int memory_offline(const struct sysfs *sysfs, struct memory_dax *dax, const stru
 		r = bind_devices(&run, plan);
 	if (r != 0 && !options->keep_partial)
 		put_back(&run);
-	else if (r != 0 && result->offline_count > 0 && problem)
+	if (r == TIER_E_CANCELLED && result->offline_count == 0)
+		append(problem, "; all of it is as it was");
+	if (r != 0 && options->keep_partial && result->offline_count > 0)
 		append(problem, "; %zu of its %zu memory blocks went offline and stay so",
 		       result->offline_count, result->block_count);
 	result->elapsed_usec = now_usec() - run.job.begun_usec;

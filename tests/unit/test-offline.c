@@ -42,6 +42,9 @@ static struct {
 	uint64_t other_zone;  /* one that comes back elsewhere */
 	int policy;
 	bool came_back_movable[BLOCKS];
+	bool devices;	   /* the plan gives dax1.0 and then dax0.0 to devdax */
+	const char *fails; /* one that cannot be given */
+	char binds[128];   /* what was done about them */
 	uint64_t last_done, last_total;
 	bool went_down, putting_back;
 } k;
@@ -190,6 +193,23 @@ int __wrap_memory_block_online(const struct sysfs *files, const char *region, ui
 	return r;
 }
 
+int __wrap_memory_dax_bind(struct memory_dax *dax, const struct sysfs *files, const char *name,
+			   enum tier_dax_mode mode, struct tier_problem *why);
+int __wrap_memory_dax_bind(struct memory_dax *dax, const struct sysfs *files, const char *name,
+			   enum tier_dax_mode mode, struct tier_problem *why)
+{
+	size_t length = strlen(k.binds);
+
+	/* Blocks of a device that is not bound to kmem do not exist. */
+	for (uint64_t block = FIRST; block < FIRST + BLOCKS; block++)
+		CHECK_STR(state_of(block), "offline");
+	snprintf(k.binds + length, sizeof(k.binds) - length, "%s=%s ", name,
+		 tier_dax_mode_name(mode));
+	if (k.fails && streq(k.fails, name))
+		return tier_problem_set(why, -EBUSY, name, "close it", "cannot bind it");
+	return 0;
+}
+
 long __wrap_get_mempolicy(int *mode, unsigned long *nodes, unsigned long max, void *address,
 			  unsigned flags);
 long __wrap_get_mempolicy(int *mode, unsigned long *nodes, unsigned long max, void *address,
@@ -255,8 +275,8 @@ static void on_progress(void *userdata, const struct tier_offline_progress *prog
 
 static int run(uint64_t deadline_sec, bool keep_partial)
 {
-	struct tier_step steps[BLOCKS] = {};
-	const struct tier_plan plan = {.steps = steps, .step_count = BLOCKS};
+	struct tier_step steps[BLOCKS + 2] = {};
+	const struct tier_plan plan = {.steps = steps, .step_count = BLOCKS + (k.devices ? 2 : 0)};
 	const struct tier_offline_options options = {
 		.deadline_usec = deadline_sec * SECOND,
 		.keep_partial = keep_partial,
@@ -272,6 +292,8 @@ static int run(uint64_t deadline_sec, bool keep_partial)
 					      .block = FIRST + BLOCKS - 1 - i};
 		copy_string(steps[i].region, sizeof(steps[i].region), "region7");
 	}
+	steps[BLOCKS] = (struct tier_step){.action = TIER_STEP_BIND_DEVDAX, .dax = "dax1.0"};
+	steps[BLOCKS + 1] = (struct tier_step){.action = TIER_STEP_BIND_DEVDAX, .dax = "dax0.0"};
 	return memory_offline(&sysfs, NULL, &plan, &options, &result, &problem);
 }
 
@@ -424,6 +446,7 @@ TEST(cancelled)
 	check_states(ALL("online"));
 	CHECK(k.now_usec < 10 * SECOND);
 	CHECK_EQ(result.stay_count, 0);
+	CHECK_STR(problem.text, "cancelled at memory block 41; all of it is as it was");
 	end();
 	begin("Movable");
 	k.cancel_between = 2;
@@ -458,6 +481,30 @@ TEST(what_cannot_be_put_back)
 	CHECK_EQ(run(10, false), TIER_E_TIMEOUT);
 	CHECK_EQ(result.lost_count, 1);
 	CHECK_HAS(problem.text, "memory block 42 came back in zone DMA32 instead of Normal");
+	end();
+}
+
+TEST(devices)
+{
+	begin("Movable");
+	k.devices = true;
+	CHECK_EQ(run(0, false), 0);
+	CHECK_STR(k.binds, "dax1.0=devdax dax0.0=devdax ");
+	end();
+	begin("Movable");
+	k.devices = true;
+	k.fails = "dax0.0";
+	CHECK_EQ(run(0, false), -EBUSY);
+	CHECK_STR(k.binds, "dax1.0=devdax dax0.0=devdax dax1.0=system-ram ");
+	CHECK_STR(problem.next, "close it");
+	check_states(ALL("online"));
+	end();
+	/* Not as long as a block of it is online. */
+	begin("Movable");
+	k.devices = true;
+	k.blocks[2] = STUCK;
+	CHECK_EQ(run(100, true), TIER_E_BUSY);
+	CHECK_STR(k.binds, "");
 	end();
 }
 
