@@ -184,10 +184,8 @@ static void on_progress(struct offline *offline, const struct tier_offline_progr
 static bool take_messages(struct offline *offline)
 {
 	struct offline_message message;
-	ssize_t n;
 
-	while ((n = recv(offline->socket, &message, sizeof(message), MSG_DONTWAIT)) ==
-	       (ssize_t)sizeof(message)) {
+	while (offline_receive(offline->socket, &message)) {
 		if (message.kind == OFFLINE_PROGRESS) {
 			on_progress(offline, &message.progress);
 		} else if (message.kind == OFFLINE_PAUSED) {
@@ -197,7 +195,7 @@ static bool take_messages(struct offline *offline)
 			offline->has_result = true;
 		}
 	}
-	return n < 0 && (errno == EAGAIN || errno == EINTR);
+	return errno == EAGAIN;
 }
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)

@@ -31,6 +31,9 @@ struct offline_request {
 	uint64_t deadline_usec; /* 0: by the size */
 };
 
+/* offline-talk.c: takes in one message, without waiting. False: none is there; errno 0: nor comes any more. */
+bool offline_receive(int socket, struct offline_message *ret);
+
 /* offline-worker.c: what that process does. @report: the memfd. */
 _Noreturn void offline_worker(int socket, int report, const struct tier_plan *plan,
 			      const struct offline_request *request);

@@ -16,6 +16,9 @@
 static const struct tier_plan plan;
 static int ours, report;
 static pid_t worker;
+/* When it is cancelled it says so, and does not read what it is told then. */
+static bool linger;
+#define LATE 99
 
 int __wrap_tier_offline(const struct tier_plan *of, const struct tier_offline_options *options,
 			struct tier_offline_result *result, struct tier_problem *problem);
@@ -30,6 +33,11 @@ int __wrap_tier_offline(const struct tier_plan *of, const struct tier_offline_op
 		(void)poll(&poll_fd, 1, -1);
 		if (options->wake(options->userdata) || options->between(options->userdata))
 			break;
+	}
+	if (linger) {
+		options->progress(options->userdata,
+				  &(struct tier_offline_progress){.block = LATE});
+		(void)poll(&poll_fd, 1, -1);
 	}
 	return tier_problem_set(problem, TIER_E_CANCELLED, "region7", NULL, "cancelled");
 }
@@ -62,7 +70,7 @@ static struct offline_message hear(void)
 
 	if (poll(&poll_fd, 1, 20000) != 1)
 		FAIL("no answer");
-	CHECK_EQ(recv(ours, &message, sizeof(message), 0), sizeof(message));
+	CHECK(offline_receive(ours, &message));
 	return message;
 }
 
@@ -72,6 +80,10 @@ static void end(void)
 
 	CHECK_EQ(waitpid(worker, &status, 0), worker);
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void forget(void)
+{
 	close(ours);
 	close(report);
 }
@@ -93,6 +105,7 @@ TEST(progress_and_result)
 	CHECK(pread(report, text, sizeof(text) - 1, 0) > 0);
 	CHECK_HAS(text, "\"cancelled\"");
 	end();
+	forget();
 }
 
 /* The end of one pause and the wish for another may arrive together. */
@@ -107,6 +120,30 @@ TEST(pauses)
 	say("gc");
 	CHECK_EQ(hear().kind, OFFLINE_RESULT);
 	end();
+	forget();
+}
+
+/* The worker ends without having read it: its result is heard all the same, and then nothing any more. */
+TEST(words_that_come_too_late)
+{
+	struct offline_message message;
+
+	linger = true;
+	begin();
+	CHECK_EQ(hear().kind, OFFLINE_PROGRESS);
+	CHECK(!offline_receive(ours, &message));
+	CHECK_EQ(errno, EAGAIN);
+	say("c");
+	CHECK_EQ(hear().progress.block, LATE);
+	say("p");
+	end();
+	message = hear();
+	CHECK_EQ(message.kind, OFFLINE_RESULT);
+	CHECK_EQ(message.code, TIER_E_CANCELLED);
+	CHECK(!offline_receive(ours, &message));
+	CHECK_EQ(errno, 0);
+	forget();
+	linger = false;
 }
 
 /* Also in a pause, the daemon's end is the end; its signals are not. */
@@ -119,4 +156,5 @@ TEST(the_daemon_has_gone)
 	CHECK_EQ(hear().kind, OFFLINE_PAUSED);
 	shutdown(ours, SHUT_RDWR);
 	end();
+	forget();
 }
