@@ -248,33 +248,27 @@ static void conclude(struct offline *offline)
 	sd_json_variant_unref(report);
 }
 
-static void finish(struct offline *offline)
+static int on_end(sd_event_source *source, const siginfo_t *info, void *userdata)
 {
+	struct offline *offline = userdata;
 	struct manager *manager = offline->manager;
 	struct deferred *list;
 	bool scan, everything;
 
 	(void)take_messages(offline);
+	if (manager->stopping)
+		free_deferred(offline);
 	list = offline->deferred;
 	scan = offline->scan;
 	everything = offline->scan_everything;
 	manager->offline = NULL;
 	conclude(offline);
-	if (manager->stopping) {
-		free_deferred(offline);
-		offline_free(offline);
-		(void)sd_event_exit(manager->event, 0);
-		return;
-	}
 	offline_free(offline);
 	run_deferred(manager, list);
 	if (scan)
 		run_scan(manager, everything);
-}
-
-static int on_end(sd_event_source *source, const siginfo_t *info, void *userdata)
-{
-	finish(userdata);
+	if (manager->stopping)
+		(void)sd_event_exit(manager->event, 0);
 	return 0;
 }
 

@@ -7,6 +7,7 @@ Two regions of a host's own.
 import re
 import time
 
+import paths
 from flying import refused
 from holding import PINNER, PINS, Holder, offline
 from rules import SOCKET, blocks, call, configure, expect_offline, expect_online
@@ -85,10 +86,17 @@ def case_progress(lab):
 
 
 def case_pinned(lab):
-    """The deadline is kept, what holds the block is named, and all is as it was."""
+    """A block that is held does not keep the others from going; then the deadline is kept, and who holds it is named."""
     a = lab["A"]
     before = blocks(a, SECOND)
     with Holder(a, node_of(a, SECOND), PINNER) as holder:
+        done, _, report = offline(a, SECOND, "--keep-partial")
+        refused(done, SECOND, f"{PINS} pinned", "3 of its 4 memory blocks went offline and stay so")
+        held = report["held"]
+        assert report["keep_partial"] and report["offline_blocks"] == 3 and report["stay"] == [held["block"]], report
+        states = {block: state for block, (state, _) in blocks(a, SECOND)[0].items()}
+        assert [block for block, state in states.items() if state == "online"] == [held["block"]], states
+
         began = time.monotonic()
         done, _, report = offline(a, SECOND, "--deadline", "6")
         took = time.monotonic() - began
@@ -100,15 +108,7 @@ def case_pinned(lab):
         assert [(p["pid"], p["comm"], p["pages"]) for p in held["processes"]] == [(holder.pid, "python3", PINS)], held
         assert sum(run["pages"] for run in held["runs"]) == PINS, held
         assert (held["block"] << 27) // 4096 <= held["runs"][0]["frame"] < (held["block"] + 1 << 27) // 4096, held
-        assert took < 60, f"a deadline of 6 s took {took:.0f} s"
-        assert blocks(a, SECOND) == before, f"before {before}, after {blocks(a, SECOND)}"
-
-        # The rest goes; a block that is held does not keep it from that.
-        done, _, report = offline(a, SECOND, "--keep-partial")
-        refused(done, SECOND, f"{PINS} pinned", "3 of its 4 memory blocks went offline and stay so")
-        assert report["keep_partial"] and report["offline_blocks"] == 3 and report["stay"] == [held["block"]], report
-        states = {block: state for block, (state, _) in blocks(a, SECOND)[0].items()}
-        assert [block for block, state in states.items() if state == "online"] == [held["block"]], states
+        assert took < paths.patience(30), f"a deadline of 6 s took {took:.0f} s"
     a.tierctl("offline", SECOND)
     expect_offline(a, SECOND, "kmem")
     a.tierctl("online", SECOND, "--zone", "movable")

@@ -199,7 +199,7 @@ def case_by_hand_through_the_unit(lab):
     node = next(r["target_node"] for r in b.tierctl("list", "regions", "--json").json() if r["name"] == region)
     b.tierctl("online", region, "--zone", "movable")
     with Holder(b, node, PINNER, user=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")) as holder:
-        refused(b.tierctl("offline", region, "--deadline", "6", check=False), region, f"{PINS} pinned", f"pid {holder.pid}")
+        refused(b.tierctl("offline", region, "--keep-partial", check=False), region, f"{PINS} pinned", f"pid {holder.pid}")
     b.tierctl("offline", region, "--to-devdax")
     b.tierctl("online", region, "--zone", "kernel")
     expect_online(b, region, "Normal")
