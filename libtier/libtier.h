@@ -18,5 +18,6 @@
 #include "tier-handoff.h"
 #include "tier-machine.h"
 #include "tier-flight.h"
+#include "tier-ras.h"
 
 #endif

@@ -137,7 +137,8 @@ struct tier_region {
 	unsigned interleave_granularity_bytes;
 	char (*memdevs)[32];
 	size_t memdev_count;
-	uint64_t *serials; /* one per memdev, same order */
+	uint64_t *serials;    /* one per memdev, same order */
+	uint64_t *dpa_starts; /* where its part of each memdev begins, in the device's addresses */
 	int target_node;   /* node its memory goes to when onlined; TIER_ABSENT_NODE if not told */
 	bool shares_node;  /* another region's memory goes to the same node */
 	enum tier_memory_type type;
@@ -194,6 +195,11 @@ struct tier_topology {
 	size_t region_count;
 	struct tier_dax *daxs;
 	size_t dax_count;
+	/* Indices of memory blocks that errors have retired, ascending; also of blocks that are not there. */
+	uint64_t *retired_blocks;
+	size_t retired_block_count;
+	int retired_code; /* not 0: which blocks are retired is not known; why: retired_problem */
+	struct tier_problem retired_problem;
 };
 
 /**
@@ -252,6 +258,9 @@ const struct tier_dax *tier_topology_region_dax(const struct tier_topology *topo
 const struct tier_block *tier_topology_range_blocks(const struct tier_topology *topology,
 						    uint64_t start, uint64_t bytes,
 						    size_t *ret_count);
+
+/** tier_topology_block_retired() - is a memory block retired, whether it is there or not? */
+bool tier_topology_block_retired(const struct tier_topology *topology, uint64_t index);
 
 /** tier_zone_name() - "Normal", "Movable" and so on as in valid_zones; "none", "mixed" */
 /* Names as in JSON; constant strings. */

@@ -185,12 +185,15 @@ static int decide_wish(struct online_planning *p, const struct wish *wish,
 
 	if (r < 0)
 		return r;
-	if (zone != TIER_ZONE_NONE)
-		return 0;
-	decision->code = wish->code;
-	copy_string(decision->reason, sizeof(decision->reason),
-		    wish->code ? wish->problem.text : wish->reason);
-	copy_string(decision->next, sizeof(decision->next), wish->code ? wish->problem.next : "");
+	if (zone == TIER_ZONE_NONE) {
+		decision->code = wish->code;
+		copy_string(decision->reason, sizeof(decision->reason),
+			    wish->code ? wish->problem.text : wish->reason);
+		copy_string(decision->next, sizeof(decision->next),
+			    wish->code ? wish->problem.next : "");
+	}
+	if (wish->memory.retired > 0 && !wish->code)
+		online_tell_retired(decision, wish->memory.retired);
 	return 0;
 }
 

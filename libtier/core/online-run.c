@@ -106,7 +106,7 @@ int online_survey_run(const struct tier_topology *topology, const char *name, bo
 					"a dax device");
 	memory.bytes = count * topology->block_bytes;
 	for (size_t i = 0; i < count; i++)
-		online_survey_block(&memory, &blocks[i]);
+		online_survey_block(topology, &memory, &blocks[i]);
 	return online_whole(&memory, name, topology->block_bytes, resume, problem)
 		       ?: (*ret = memory, 0);
 }

@@ -5,13 +5,13 @@
 /* What decisions come to, block by block, or device by device where the blocks are not there yet. */
 
 /* The steps for blocks that are offline, if there is room for them; how many they are. */
-static size_t block_steps(const struct tier_block *blocks, size_t count, struct tier_step step,
-			  struct tier_step *steps)
+static size_t block_steps(const struct tier_topology *topology, const struct tier_block *blocks,
+			  size_t count, struct tier_step step, struct tier_step *steps)
 {
 	size_t offline = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		if (blocks[i].state != TIER_BLOCK_OFFLINE)
+		if (blocks[i].state != TIER_BLOCK_OFFLINE || online_left_out(topology, &blocks[i]))
 			continue;
 		if (steps) {
 			steps[offline] = step;
@@ -20,6 +20,35 @@ static size_t block_steps(const struct tier_block *blocks, size_t count, struct 
 		offline++;
 	}
 	return offline;
+}
+
+/* All of a device that has no blocks yet, but for those that are retired. */
+static size_t unbound_steps(const struct tier_topology *topology, const struct tier_dax *dax,
+			    struct tier_step step, struct tier_step *steps)
+{
+	uint64_t size = topology->block_bytes;
+	uint64_t first = ROUND_UP(dax->start, size) / size;
+	size_t count = online_usable_bytes(topology, dax) / size, used = 1;
+	size_t retired = online_retired_blocks(topology, dax);
+
+	if (steps) {
+		steps[0] = step;
+		steps[0].action = TIER_STEP_BIND_RAM;
+	}
+	if (retired == 0) {
+		if (steps)
+			steps[1] = step;
+		return 2;
+	}
+	if (!steps)
+		return 1 + count - retired;
+	for (uint64_t block = first; block < first + count; block++) {
+		if (tier_topology_block_retired(topology, block))
+			continue;
+		steps[used] = step;
+		steps[used++].block = block;
+	}
+	return used;
 }
 
 static size_t device_steps(const struct tier_topology *topology, const struct tier_dax *dax,
@@ -31,15 +60,10 @@ static size_t device_steps(const struct tier_topology *topology, const struct ti
 	if (online_usable_bytes(topology, dax) == 0)
 		return 0;
 	copy_string(step.dax, sizeof(step.dax), dax->name);
-	if (dax->mode != TIER_DAX_SYSTEM_RAM) {
-		if (steps) {
-			steps[0] = steps[1] = step;
-			steps[0].action = TIER_STEP_BIND_RAM;
-		}
-		return 2;
-	}
+	if (dax->mode != TIER_DAX_SYSTEM_RAM)
+		return unbound_steps(topology, dax, step, steps);
 	blocks = tier_topology_range_blocks(topology, dax->start, dax->bytes, &count);
-	return block_steps(blocks, count, step, steps);
+	return block_steps(topology, blocks, count, step, steps);
 }
 
 static size_t region_steps(const struct tier_topology *topology,
@@ -57,7 +81,7 @@ static size_t region_steps(const struct tier_topology *topology,
 	copy_string(step.region, sizeof(step.region), decision->region);
 	if (!tier_topology_region(topology, decision->region)) {
 		blocks = tier_run_blocks(topology, decision->region, &count);
-		return block_steps(blocks, count, step, steps);
+		return block_steps(topology, blocks, count, step, steps);
 	}
 	while ((dax = tier_topology_region_dax(topology, decision->region, dax)))
 		count += device_steps(topology, dax, step, steps ? steps + count : NULL);

@@ -12,8 +12,32 @@ uint64_t online_usable_bytes(const struct tier_topology *topology, const struct 
 	return end > start ? end - start : 0;
 }
 
-void online_survey_block(struct online_memory *memory, const struct tier_block *block)
+size_t online_retired_blocks(const struct tier_topology *topology, const struct tier_dax *dax)
 {
+	uint64_t size = topology->block_bytes;
+	uint64_t first = ROUND_UP(dax->start, size) / size;
+	uint64_t end = first + online_usable_bytes(topology, dax) / size;
+	size_t count = 0;
+
+	for (size_t i = 0; i < topology->retired_block_count; i++)
+		count += topology->retired_blocks[i] >= first && topology->retired_blocks[i] < end;
+	return count;
+}
+
+bool online_left_out(const struct tier_topology *topology, const struct tier_block *block)
+{
+	return block->state == TIER_BLOCK_OFFLINE &&
+	       tier_topology_block_retired(topology, block->index);
+}
+
+void online_survey_block(const struct tier_topology *topology, struct online_memory *memory,
+			 const struct tier_block *block)
+{
+	if (online_left_out(topology, block)) {
+		memory->retired++;
+		memory->bytes -= topology->block_bytes;
+		return;
+	}
 	memory->blocks++;
 	if (block->state == TIER_BLOCK_OFFLINE) {
 		memory->no_movable |= !block->can_movable;
@@ -29,17 +53,21 @@ static void survey(const struct tier_topology *topology, const struct tier_dax *
 		   struct online_memory *memory)
 {
 	const struct tier_block *block;
-	size_t count;
+	size_t count, retired = 0;
 
 	memory->daxs++;
 	memory->bytes += online_usable_bytes(topology, dax);
-	if (dax->mode != TIER_DAX_SYSTEM_RAM)
+	if (dax->mode != TIER_DAX_SYSTEM_RAM) {
+		retired = online_retired_blocks(topology, dax);
+		memory->retired += retired;
+		memory->bytes -= retired * topology->block_bytes;
 		return;
+	}
 	memory->bound++;
 	block = tier_topology_range_blocks(topology, dax->start, dax->bytes, &count);
 	memory->missing |= count * topology->block_bytes < online_usable_bytes(topology, dax);
 	for (; count > 0; block++, count--)
-		online_survey_block(memory, block);
+		online_survey_block(topology, memory, block);
 }
 
 int online_sum(const struct tier_topology *topology, struct online_sum *ret)
@@ -111,6 +139,9 @@ int online_survey(const struct tier_topology *topology, const struct tier_region
 				? "modprobe dax_cxl; for pmem: ndctl create-namespace -m devdax"
 				: "commit it first: cxl enable-region",
 			"cannot be onlined: it has no dax device");
+	if (memory.bytes == 0 && memory.retired > 0)
+		return tier_problem_set(problem, TIER_E_REFUSED, region->name, "tierctl retired",
+					"cannot be onlined: all of its memory blocks are retired");
 	if (memory.bytes == 0)
 		return tier_problem_set(
 			problem, TIER_E_REFUSED, region->name, NULL,
@@ -125,6 +156,13 @@ int online_survey(const struct tier_topology *topology, const struct tier_region
 	r = online_whole(&memory, region->name, topology->block_bytes, resume, problem);
 	if (r)
 		return r;
+	/* What is in use already is no worse for it. */
+	if (topology->retired_code && memory.online == 0)
+		return tier_problem_set(problem, TIER_E_REFUSED, region->name,
+					topology->retired_problem.next,
+					"cannot be onlined: %.64s: %.240s",
+					topology->retired_problem.object,
+					topology->retired_problem.text);
 	*ret = memory;
 	return 0;
 }

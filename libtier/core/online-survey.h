@@ -12,6 +12,7 @@ struct online_memory {
 	size_t daxs, bound;	    /* devices, and those that are system RAM already */
 	bool no_movable, no_kernel; /* some offline block cannot go there */
 	enum tier_memory_type type; /* LOCAL unless the kernel keeps kernel zones from it */
+	size_t retired;		    /* blocks that are left out of all the above */
 	bool missing;		    /* a device is system RAM, but not all of its blocks exist */
 };
 
@@ -22,10 +23,16 @@ struct online_memory {
 int online_survey(const struct tier_topology *topology, const struct tier_region *region,
 		  bool resume, struct online_memory *ret, struct tier_problem *problem);
 /* Counts one block in. */
-void online_survey_block(struct online_memory *memory, const struct tier_block *block);
+void online_survey_block(const struct tier_topology *topology, struct online_memory *memory,
+			 const struct tier_block *block);
 /* The last of online_survey()'s refusals. */
 int online_whole(const struct online_memory *memory, const char *name, uint64_t block_bytes,
 		 bool resume, struct tier_problem *problem);
+
+/* Retired blocks of a device, also if it is no system RAM (yet). */
+size_t online_retired_blocks(const struct tier_topology *topology, const struct tier_dax *dax);
+/* Is it retired, and was it not online before that was found out? */
+bool online_left_out(const struct tier_topology *topology, const struct tier_block *block);
 
 /* kmem hands only whole memory blocks to the kernel. */
 uint64_t online_usable_bytes(const struct tier_topology *topology, const struct tier_dax *dax);

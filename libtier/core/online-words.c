@@ -48,3 +48,12 @@ void online_reason(struct tier_decision *decision, const struct online_sum *afte
 			 text);
 	}
 }
+
+void online_tell_retired(struct tier_decision *decision, size_t blocks)
+{
+	size_t used = strlen(decision->reason);
+
+	snprintf(decision->reason + used, sizeof(decision->reason) - used,
+		 "; %zu retired memory block%s stay%s offline", blocks, blocks == 1 ? "" : "s",
+		 blocks == 1 ? "s" : "");
+}

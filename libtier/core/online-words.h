@@ -18,4 +18,7 @@ void online_sum_text(char text[static 160], const struct online_sum *sum, unsign
 void online_reason(struct tier_decision *decision, const struct online_sum *after,
 		   const struct online_sum *final, unsigned ratio_percent, bool no_movable);
 
+/* Appends to its reason how many blocks it leaves out. */
+void online_tell_retired(struct tier_decision *decision, size_t blocks);
+
 #endif

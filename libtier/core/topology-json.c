@@ -134,7 +134,8 @@ static int build_region(const void *element, sd_json_variant **ret)
 	for (size_t i = 0; r >= 0 && i < g->memdev_count; i++)
 		r = sd_json_variant_append_arraybo(&memdevs,
 						   SD_JSON_BUILD_PAIR_STRING("name", g->memdevs[i]),
-						   JSON_U64("serial", g->serials[i]));
+						   JSON_U64("serial", g->serials[i]),
+						   JSON_U64("dpa_start", g->dpa_starts[i]));
 	if (r < 0)
 		return r;
 	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", g->name),
@@ -165,6 +166,11 @@ static int build_dax(const void *element, sd_json_variant **ret)
 		SD_JSON_BUILD_PAIR_BOOLEAN("memmap_on_memory", d->memmap_on_memory));
 }
 
+static int build_number(const void *element, sd_json_variant **ret)
+{
+	return sd_json_variant_new_unsigned(ret, *(const uint64_t *)element);
+}
+
 static int build_hotplug(const struct tier_hotplug *h, sd_json_variant **ret)
 {
 	return sd_json_buildo(ret, JSON_TEXT("auto_online", h->auto_online),
@@ -181,7 +187,7 @@ int tier_topology_to_json(const struct tier_topology *t, char **ret_json)
 {
 	_cleanup_json_ sd_json_variant *hotplug = NULL, *nodes = NULL, *blocks = NULL,
 				       *memdevs = NULL, *windows = NULL, *regions = NULL,
-				       *daxs = NULL, *ports = NULL, *whole = NULL;
+				       *daxs = NULL, *ports = NULL, *retired = NULL, *whole = NULL;
 	int r = build_hotplug(&t->hotplug, &hotplug);
 
 	if (r >= 0)
@@ -202,6 +208,9 @@ int tier_topology_to_json(const struct tier_topology *t, char **ret_json)
 	if (r >= 0)
 		r = array_of(t->daxs, t->dax_count, sizeof(*t->daxs), build_dax, &daxs);
 	if (r >= 0)
+		r = array_of(t->retired_blocks, t->retired_block_count, sizeof(*t->retired_blocks),
+			     build_number, &retired);
+	if (r >= 0)
 		r = sd_json_buildo(&whole, SD_JSON_BUILD_PAIR_STRING("kernel", t->kernel),
 				   SD_JSON_BUILD_PAIR_STRING("hostname", t->hostname),
 				   SD_JSON_BUILD_PAIR_UNSIGNED("page_bytes", t->page_bytes),
@@ -213,6 +222,8 @@ int tier_topology_to_json(const struct tier_topology *t, char **ret_json)
 				   SD_JSON_BUILD_PAIR_VARIANT("regions", regions),
 				   SD_JSON_BUILD_PAIR_VARIANT("daxs", daxs),
 				   SD_JSON_BUILD_PAIR_VARIANT("nodes", nodes),
-				   SD_JSON_BUILD_PAIR_VARIANT("blocks", blocks));
+				   SD_JSON_BUILD_PAIR_VARIANT("blocks", blocks),
+				   SD_JSON_BUILD_PAIR_VARIANT("retired_blocks", retired),
+				   JSON_TEXT("retired_problem", t->retired_problem.text));
 	return r < 0 ? r : json_format(whole, ret_json);
 }

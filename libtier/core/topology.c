@@ -23,6 +23,7 @@ struct tier_topology *tier_topology_free(struct tier_topology *topology)
 	for (size_t i = 0; i < topology->region_count; i++) {
 		free(topology->regions[i].memdevs);
 		free(topology->regions[i].serials);
+		free(topology->regions[i].dpa_starts);
 	}
 	free(topology->nodes);
 	free(topology->blocks);
@@ -31,6 +32,7 @@ struct tier_topology *tier_topology_free(struct tier_topology *topology)
 	free(topology->windows);
 	free(topology->regions);
 	free(topology->daxs);
+	free(topology->retired_blocks);
 	free(topology);
 	return NULL;
 }
@@ -123,18 +125,21 @@ struct tier_dax *topology_add_dax(struct tier_topology *topology, const char *na
 	return dax;
 }
 
-int topology_region_add_memdev(struct tier_region *region, const char *name, uint64_t serial)
+int topology_region_add_memdev(struct tier_region *region, const char *name, uint64_t serial,
+			       uint64_t dpa_start)
 {
-	size_t serial_count = region->memdev_count;
+	size_t serial_count = region->memdev_count, start_count = region->memdev_count;
 	uint64_t *place = array_grow(&region->serials, &serial_count, sizeof(*place));
+	uint64_t *start = array_grow(&region->dpa_starts, &start_count, sizeof(*start));
 
-	if (!place)
+	if (!place || !start)
 		return -ENOMEM;
 	char(*memdev)[32] =
 		array_grow(&region->memdevs, &region->memdev_count, sizeof(region->memdevs[0]));
 	if (!memdev)
 		return -ENOMEM;
 	*place = serial;
+	*start = dpa_start;
 	copy_string(*memdev, sizeof(*memdev), name);
 	return 0;
 }
@@ -279,6 +284,21 @@ const struct tier_block *tier_topology_range_blocks(const struct tier_topology *
 		end++;
 	*ret_count = end - low;
 	return end > low ? &topology->blocks[low] : NULL;
+}
+
+bool tier_topology_block_retired(const struct tier_topology *topology, uint64_t index)
+{
+	size_t low = 0, high = topology->retired_block_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (topology->retired_blocks[middle] < index)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < topology->retired_block_count && topology->retired_blocks[low] == index;
 }
 
 const char *tier_zone_name(enum tier_zone zone)

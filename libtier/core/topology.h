@@ -28,6 +28,7 @@ struct tier_region *topology_add_region(struct tier_topology *topology, const ch
 struct tier_dax *topology_add_dax(struct tier_topology *topology, const char *name);
 
 /* Appends a memdev and its serial to a region; the order is the position in the interleave. */
-int topology_region_add_memdev(struct tier_region *region, const char *name, uint64_t serial);
+int topology_region_add_memdev(struct tier_region *region, const char *name, uint64_t serial,
+			       uint64_t dpa_start);
 
 #endif

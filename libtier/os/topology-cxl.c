@@ -44,7 +44,9 @@ static int read_region_memdevs(struct tier_region *region, struct cxl_region *fr
 		struct cxl_memdev *memdev = decoder ? cxl_decoder_get_memdev(decoder) : NULL;
 
 		if (memdev && topology_region_add_memdev(region, cxl_memdev_get_devname(memdev),
-							 cxl_memdev_get_serial(memdev)) < 0)
+							 cxl_memdev_get_serial(memdev),
+							 cxl_decoder_get_dpa_resource(decoder)) <
+				      0)
 			return -ENOMEM;
 	}
 	return 0;

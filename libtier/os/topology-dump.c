@@ -68,6 +68,7 @@ static int read_target(const struct sysfs *sysfs, struct tier_topology *topology
 		       struct tier_region *region, unsigned position)
 {
 	char decoder[64], memdev[64];
+	uint64_t dpa_start = TIER_UNKNOWN_U64;
 	const struct tier_memdev *found;
 	unsigned port;
 
@@ -78,7 +79,9 @@ static int read_target(const struct sysfs *sysfs, struct tier_topology *topology
 				 port) != 0)
 		return 0;
 	found = tier_topology_memdev(topology, memdev);
-	return topology_region_add_memdev(region, memdev, found ? found->serial : TIER_UNKNOWN_U64);
+	number(sysfs, &dpa_start, cxl_path, decoder, "dpa_resource");
+	return topology_region_add_memdev(region, memdev, found ? found->serial : TIER_UNKNOWN_U64,
+					  dpa_start);
 }
 
 static int read_regions(const struct sysfs *sysfs, struct tier_topology *topology)

@@ -3,6 +3,7 @@
 
 #include "fd.h"
 #include "tier-error.h"
+#include "tier-ras.h"
 #include "topology-read.h"
 
 /* The last init_on_free= on the command line counts, as in the kernel. */
@@ -123,6 +124,21 @@ static void derive(const struct sysfs *sysfs, struct tier_topology *topology)
 			topology_window_available(topology, &topology->windows[i]);
 }
 
+/* A list that cannot be read hides nothing else, but nobody can say what may be onlined. */
+static int read_retired(const char *sysroot, struct tier_topology *topology)
+{
+	struct tier_retired *retired;
+	int r;
+
+	topology->retired_code =
+		tier_retired_load(sysroot, &retired, &topology->retired_problem);
+	if (topology->retired_code)
+		return 0;
+	r = tier_retired_mark(topology, retired);
+	tier_retired_free(retired);
+	return r;
+}
+
 int tier_topology_read(const char *sysroot, struct tier_topology **ret,
 		       struct tier_problem *problem)
 {
@@ -158,6 +174,10 @@ int tier_topology_read(const char *sysroot, struct tier_topology **ret,
 					"cannot read the topology");
 	topology_sort(topology);
 	derive(&sysfs, topology);
+	r = read_retired(sysroot, topology);
+	if (r < 0)
+		return tier_problem_set(problem, r, sysroot ?: "/", NULL,
+					"cannot read the topology");
 	*ret = TAKE(topology);
 	return 0;
 }
