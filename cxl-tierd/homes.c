@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "manager.h"
+#include "events.h"
 #include "varlink.h"
 
 /* This host's home extents. Only this host writes their records, and only this file does so. */
@@ -231,6 +231,8 @@ void homes_pass(struct manager *manager, struct portal *portal, struct tier_port
 
 	if (portal_may_act(manager, portal, &problem) != 0)
 		return;
+	/* Before one of them is granted again. */
+	retired_pass(manager, portal, mapped);
 	r = tier_portal_home_look(mapped, portal->slot, &portal->hosts,
 				  homes_granting(manager, portal), &tasks, &count, &portal->idle);
 	if (r != 0) {

@@ -174,6 +174,33 @@ static SD_VARLINK_DEFINE_METHOD(AcceptFlight, COMMENT("Name, region or path of t
 
 static SD_VARLINK_DEFINE_METHOD(EndFlight, COMMENT("UUID of the flight"), IN(flight, STRING, 0));
 
+static SD_VARLINK_DEFINE_STRUCT_TYPE(
+	Retirement, COMMENT("SERIAL:DPA, for Unretire"), FIELD(id, STRING, 0),
+	COMMENT("The memdev's serial number, device address and size"), FIELD(serial, INT, 0),
+	FIELD(dpa, INT, 0), FIELD(bytes, INT, 0), COMMENT("CLOCK_REALTIME when, and why"),
+	FIELD(usec, INT, NULLABLE), FIELD(reason, STRING, NULLABLE),
+	COMMENT("The region that has it on this host, where in it, and the memory block"),
+	FIELD(region, STRING, NULLABLE), FIELD(offset, INT, NULLABLE), FIELD(block, INT, NULLABLE),
+	COMMENT("It could not be taken offline"), FIELD(online, BOOL, NULLABLE));
+
+static SD_VARLINK_DEFINE_METHOD_FULL(
+	Events, SD_VARLINK_SUPPORTS_MORE, COMMENT("Only those from this CLOCK_REALTIME on"),
+	IN(sinceUsec, INT, NULLABLE),
+	COMMENT("What happened to memory, oldest first: docs/ras.md has their members"),
+	OUT(events, OBJECT, ARRAY));
+
+static SD_VARLINK_DEFINE_METHOD(Retired, COMMENT("Memory that is not to be used again"),
+				SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(retired, Retirement, ARRAY));
+
+static SD_VARLINK_DEFINE_METHOD(Retire, COMMENT("Name of a CXL region"), IN(region, STRING, 0),
+				COMMENT("The memory block that has this byte of it"),
+				IN(offset, INT, 0), COMMENT("Change nothing"),
+				IN(dryRun, BOOL, NULLABLE),
+				COMMENT("What was retired, or would have been"),
+				SD_VARLINK_DEFINE_OUTPUT_BY_TYPE(entry, Retirement, 0));
+
+static SD_VARLINK_DEFINE_METHOD(Unretire, COMMENT("As Retired says"), IN(id, STRING, 0));
+
 static SD_VARLINK_DEFINE_ERROR(Refused, COMMENT("What it happened to"), FIELD(object, STRING, 0),
 			       COMMENT("What was tried and what is in the way"),
 			       FIELD(text, STRING, 0), COMMENT("The next step, or empty"),
@@ -230,5 +257,14 @@ SD_VARLINK_DEFINE_INTERFACE(
 		"was never more than REQUESTED. Replies when its extents here are zeroed. By the "
 		"connection that began it, or by anybody (root) when that is gone"),
 	&vl_method_EndFlight,
+	SD_VARLINK_SYMBOL_COMMENT("Memory that errors or a person have retired"),
+	&vl_type_Retirement,
+	SD_VARLINK_SYMBOL_COMMENT(
+		"Errors of memory, what was done about them, and devices that came or went. With "
+		"'more' each further one is told as it happens"),
+	&vl_method_Events, SD_VARLINK_SYMBOL_COMMENT("What is retired"), &vl_method_Retired,
+	SD_VARLINK_SYMBOL_COMMENT("Retire a memory block or an extent. Needs root unless dryRun"),
+	&vl_method_Retire, SD_VARLINK_SYMBOL_COMMENT("Take an entry off the list. Needs root"),
+	&vl_method_Unretire,
 	SD_VARLINK_SYMBOL_COMMENT("A precondition does not hold, or it failed"), &vl_error_Refused,
 	SD_VARLINK_SYMBOL_COMMENT("Only root may call this"), &vl_error_PermissionDenied);

@@ -8,7 +8,7 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-id128.h>
 
-#include "manager.h"
+#include "events.h"
 
 static uint64_t now_usec(clockid_t clock)
 {
@@ -104,6 +104,9 @@ struct manager *manager_free(struct manager *manager)
 	homes_free(manager);
 	sessions_free(manager);
 	guard_free(manager);
+	ras_free(manager);
+	events_free(manager);
+	retired_free(manager);
 	sd_event_source_disable_unref(manager->beat_source);
 	portals_free(manager);
 	regions_free(manager);
@@ -253,6 +256,14 @@ int manager_start(struct manager *manager)
 	r = monitor_start(manager);
 	if (r < 0)
 		return r;
+	/* Before anything is onlined. */
+	r = events_start(manager);
+	r = r ?: retired_start(manager);
+	r = r ?: ras_start(manager);
+	if (r < 0) {
+		log_decision(LOG_ERR, "cxl-tierd", "failed", "events: %s", strerror(-r));
+		return r;
+	}
 	r = manager_scan(manager, true, &problem);
 	if (r != 0) {
 		log_problem(LOG_ERR, "failed", &problem);

@@ -90,6 +90,9 @@ struct portal {
 	struct tier_home_task *scrubs;
 	size_t scrub_count;
 	char scrub_failed[384]; /* told once */
+	/* retired-portal.c: extents whose memory is retired on this host. */
+	uint32_t *retired;
+	size_t retired_count;
 };
 
 /* A flight that a tool on this host is carrying out. It belongs to its varlink connection. */
@@ -136,7 +139,12 @@ struct manager {
 	unsigned guard_starts;	     /* of daemons in this boot since one reached a portal */
 	struct tier_watchdog *watchdog;
 	struct offline *offline; /* offline.c; NULL: none is under way */
-	bool watchdog_failed;	 /* told */
+	bool watchdog_failed; /* told */
+	struct events *events;	      /* events.c */
+	struct ras *ras;	      /* ras.c; NULL: the kernel tells nothing */
+	struct tier_retired *retired; /* retired.c; NULL: not of this machine, or unknown */
+	int retired_code;	      /* the list cannot be read */
+	struct tier_problem retired_problem;
 };
 
 /* manager.c */

@@ -60,6 +60,9 @@ static void forget_part(struct portal *portal)
 	free(portal->scrubs);
 	portal->scrubs = NULL;
 	portal->scrub_count = 0;
+	free(portal->retired);
+	portal->retired = NULL;
+	portal->retired_count = 0;
 	portal->record = (struct tier_host_record){};
 	portal->hosts = (struct tier_handoff_view){};
 	portal->usurped = portal->idle = portal->requested = false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdarg.h>
 
-#include "manager.h"
+#include "events.h"
 
 /*
  * What the daemon does by itself, on start and when devices come and go. The order is the safety:
@@ -299,6 +299,8 @@ static int scan_regions(struct manager *manager, bool everything, struct tier_pr
 		scan_region(manager, topology, &topology->regions[i], everything);
 	}
 	onlining_look(manager, topology);
+	retired_portals(manager, topology);
+	ras_devices(manager, topology);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config.h"
+#include "events.h"
 #include "manager.h"
 #include "offline.h"
 #include "varlink.h"
@@ -246,6 +247,7 @@ static int on_rescan(sd_varlink *link, sd_json_variant *parameters, sd_varlink_m
 
 	if (varlink_denied(link, "Rescan", &r))
 		return r;
+	ras_look_again(userdata);
 	r = manager_scan(userdata, true, &problem);
 	manager_status(userdata);
 	return r != 0 ? varlink_refuse(link, &problem) : sd_varlink_reply(link, NULL);
@@ -270,6 +272,7 @@ static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *use
 	offline_disconnected(manager, link);
 	if (!manager->stopping)
 		sessions_disconnected(manager, link);
+	events_disconnected(manager, link);
 }
 
 int varlink_start(struct manager *manager)
@@ -297,7 +300,9 @@ int varlink_start(struct manager *manager)
 			METHOD("Flights"), on_flights, METHOD("Offers"), on_offers,
 			METHOD("Rescan"), on_rescan, METHOD("Reload"), on_reload,
 			METHOD("BeginFlight"), varlink_on_begin, METHOD("AcceptFlight"),
-			varlink_on_accept, METHOD("EndFlight"), varlink_on_end);
+			varlink_on_accept, METHOD("EndFlight"), varlink_on_end, METHOD("Events"),
+			varlink_on_events, METHOD("Retired"), varlink_on_retired, METHOD("Retire"),
+			varlink_on_retire, METHOD("Unretire"), varlink_on_unretire);
 	if (r >= 0)
 		r = sd_varlink_server_bind_disconnect(manager->server, on_disconnect);
 	if (r >= 0)

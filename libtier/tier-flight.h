@@ -148,6 +148,21 @@ int tier_portal_home_perform(struct tier_portal *portal, uint64_t incarnation,
 			     const struct tier_home_task *task, tier_home_zero zero, void *userdata,
 			     struct tier_problem *problem);
 
+/**
+ * tier_portal_retire_extent() - grant a home extent to nobody any more
+ * @incarnation: of this host, the extent's home
+ * @ret_was: its state before; RETIRED: nothing was done
+ *
+ * One that waits to be zeroed is retired as it is: writing to it may not be possible.
+ *
+ * Return: 0; TIER_E_BUSY: a flight has it, try again when it comes back; TIER_E_DAMAGED; negative errno.
+ */
+int tier_portal_retire_extent(struct tier_portal *portal, uint64_t incarnation, uint32_t extent,
+			      enum tier_extent_state *ret_was);
+
+/** tier_portal_unretire_extent() - the reverse, after the caller has zeroed it. Return: as above. */
+int tier_portal_unretire_extent(struct tier_portal *portal, uint64_t incarnation, uint32_t extent);
+
 /* ---- flights: effects ------------------------------------------------------------------------ */
 
 enum tier_flight_stage {

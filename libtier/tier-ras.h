@@ -182,6 +182,7 @@ int tier_retired_mark(struct tier_topology *topology, const struct tier_retired 
 struct tier_page_user {
 	pid_t pid;
 	char comm[32]; /* printable */
+	char vm[64];   /* the guest's name, if it is a QEMU that was given one; printable */
 	uint64_t pages;
 };
 

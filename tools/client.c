@@ -209,6 +209,60 @@ int client_follow(const char *method, sd_json_variant *parameters,
 	return r;
 }
 
+struct listening {
+	const char *method;
+	int (*on_reply)(void *userdata, sd_json_variant *reply);
+	void *userdata;
+	int result;
+	bool over;
+};
+
+static int on_heard(sd_varlink *link, sd_json_variant *parameters, const char *error_id,
+			sd_varlink_reply_flags_t flags, void *userdata)
+{
+	struct listening *listening = userdata;
+
+	if (error_id && strcmp(error_id, SD_VARLINK_ERROR_DISCONNECTED) == 0)
+		listening->result = fail_lost(listening->method);
+	else if (error_id)
+		listening->result = fail_reply(listening->method, error_id, parameters);
+	else
+		listening->result = listening->on_reply(listening->userdata, parameters);
+	listening->over = listening->result != 0 || !(flags & SD_VARLINK_REPLY_CONTINUES);
+	return 0;
+}
+
+int client_listen(const char *method, sd_json_variant *parameters,
+		  int (*on_reply)(void *userdata, sd_json_variant *reply), void *userdata)
+{
+	struct listening listening = {.method = method, .on_reply = on_reply, .userdata = userdata};
+	sd_varlink *link;
+	char name[128];
+	int r;
+
+	r = connect_daemon(&link);
+	if (r < 0)
+		return fail_connect(r);
+	/* Nothing may happen for days. */
+	sd_varlink_set_relative_timeout(link, UINT64_MAX);
+	sd_varlink_set_userdata(link, &listening);
+	snprintf(name, sizeof(name), INTERFACE "%s", method);
+	r = sd_varlink_bind_reply(link, on_heard);
+	if (r >= 0)
+		r = sd_varlink_observe(link, name, parameters);
+	while (r >= 0 && !listening.over && !tool_interrupted()) {
+		r = sd_varlink_process(link);
+		if (r == 0)
+			r = sd_varlink_wait(link, UINT64_MAX);
+		if (r == -EINTR)
+			r = 0;
+	}
+	sd_varlink_close_unref(link);
+	if (r < 0 && !listening.over)
+		return fail_lost(method);
+	return listening.result;
+}
+
 int client_open(struct client **ret)
 {
 	struct client *client = calloc(1, sizeof(*client));

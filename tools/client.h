@@ -37,6 +37,13 @@ int client_follow(const char *method, sd_json_variant *parameters,
 		  sd_json_variant **ret_reply);
 
 /*
+ * A call that is answered again and again, until @on_reply returns nonzero, which is then returned, or
+ * tool_interrupted(): TOOL_OK.
+ */
+int client_listen(const char *method, sd_json_variant *parameters,
+		  int (*on_reply)(void *userdata, sd_json_variant *reply), void *userdata);
+
+/*
  * A connection that is kept: cxl-tierd takes a flight's slot and extents back when the connection
  * that began it ends, as far as nobody needs them.
  */

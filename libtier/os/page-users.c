@@ -140,16 +140,51 @@ static int64_t count_process(const struct search *search, const char *pid)
 	return count;
 }
 
-static void read_comm(const char *pid, char *comm, size_t size)
+static void make_printable(char *text)
 {
-	_cleanup_sysfs_ struct sysfs proc = SYSFS_CLOSED;
-
-	comm[0] = '\0';
-	if (sysfs_open(&proc, NULL) == 0)
-		(void)sysfs_read_string(&proc, comm, size, "proc/%s/comm", pid);
-	for (char *c = comm; *c; c++)
+	for (char *c = text; *c; c++)
 		if (*c < ' ' || *c > '~')
 			*c = '?';
+}
+
+/* "-name guest=NAME,..." or "-name NAME,..." of a QEMU; by libvirt, by hand and by us. */
+static void find_vm(const char *arguments, size_t size, char *vm, size_t vm_size)
+{
+	const char *end = arguments + size, *slash = strrchr(arguments, '/');
+	const char *program = slash ? slash + 1 : arguments;
+
+	if (strncmp(program, "qemu-", 5) != 0 && !streq(program, "kvm"))
+		return;
+	for (const char *p = arguments; p < end; p += strlen(p) + 1) {
+		const char *value = p + strlen(p) + 1;
+
+		if ((!streq(p, "-name") && !streq(p, "--name")) || value >= end)
+			continue;
+		if (strncmp(value, "guest=", 6) == 0)
+			value += 6;
+		snprintf(vm, vm_size, "%.*s", (int)strcspn(value, ","), value);
+		return;
+	}
+}
+
+static void describe(const char *pid, struct tier_page_user *user)
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	_cleanup_sysfs_ struct sysfs proc = SYSFS_CLOSED;
+	char path[64], arguments[8192];
+	size_t n = 0;
+
+	if (sysfs_open(&proc, NULL) == 0)
+		(void)sysfs_read_string(&proc, user->comm, sizeof(user->comm), "proc/%s/comm", pid);
+	snprintf(path, sizeof(path), "/proc/%s/cmdline", pid);
+	file = fopen(path, "re");
+	if (file)
+		n = fread(arguments, 1, sizeof(arguments) - 1, file);
+	arguments[n] = '\0';
+	if (n > 0)
+		find_vm(arguments, n, user->vm, sizeof(user->vm));
+	make_printable(user->comm);
+	make_printable(user->vm);
 }
 
 /* True: the kernel has all of these pages, and none is mapped by anybody. */
@@ -219,7 +254,7 @@ static int search_all(const struct search *search, int (*alive)(void *userdata),
 			return -ENOMEM;
 		user->pid = (pid_t)strtol(entry->d_name, NULL, 10);
 		user->pages = (uint64_t)pages;
-		read_comm(entry->d_name, user->comm, sizeof(user->comm));
+		describe(entry->d_name, user);
 	}
 	return 0;
 }

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef CXL_TIERD_EVENTS_H
+#define CXL_TIERD_EVENTS_H
+
+#include "manager.h"
+
+/* What happens to memory, and what is done about it: docs/ras.md. */
+
+/* ---- events.c: the log of it ---- */
+
+int events_start(struct manager *manager);
+void events_free(struct manager *manager);
+/* One event: to the journal as well. @details: an object whose members are added; may be NULL. */
+void events_add(struct manager *manager, int priority, const char *kind, const char *object,
+		sd_json_variant *details, const char *format, ...)
+	__attribute__((format(printf, 6, 7)));
+/* Those that are kept, oldest first. */
+int events_to_json(struct manager *manager, uint64_t since_usec, sd_json_variant **ret);
+/* From now on the link is told of each. */
+int events_follow(struct manager *manager, sd_varlink *link);
+void events_disconnected(struct manager *manager, sd_varlink *link);
+
+/* ---- ras.c: errors that the kernel tells of ---- */
+
+int ras_start(struct manager *manager);
+void ras_free(struct manager *manager);
+/* After a scan: events of modules, and poison lists of memdevs, that have come meanwhile. */
+void ras_devices(struct manager *manager, const struct tier_topology *topology);
+/* Has every poison list read again. */
+void ras_look_again(struct manager *manager);
+
+/* ---- ras-users.c: who is hit ---- */
+
+struct users {
+	sd_json_variant *json; /* an array */
+	char text[384];	       /* "nobody maps it", "process 12 (cat), VM demo (process 55)" */
+};
+
+/* Searches for those who map physical addresses. After @deadline_usec (monotonic) it is not looked. */
+void users_find(struct manager *manager, uint64_t start, uint64_t bytes, uint64_t deadline_usec,
+		struct users *ret);
+void users_done(struct users *users);
+
+/* ---- retired.c: memory that is not to be used again ---- */
+
+int retired_start(struct manager *manager);
+void retired_free(struct manager *manager);
+bool retired_has(const struct manager *manager, uint64_t serial, uint64_t dpa, uint64_t bytes);
+/*
+ * Writes down that the addresses are retired, and takes them out of use: pages are given up, memory blocks
+ * go offline, extents of portals are granted no more. What could not be done is an event, and is left for
+ * the next boot. @reason: for the list.
+ */
+void retired_add(struct manager *manager, const struct tier_topology *topology, uint64_t serial,
+		 uint64_t dpa, uint64_t bytes, const char *reason);
+/* By a person. */
+int retired_add_offset(struct manager *manager, const char *region, uint64_t offset, bool dry_run,
+		       sd_json_variant **ret, struct tier_problem *problem);
+int retired_remove(struct manager *manager, uint64_t serial, uint64_t dpa,
+		   struct tier_problem *problem);
+int retired_to_json(struct manager *manager, sd_json_variant **ret);
+
+/* ---- retired-portal.c: the same of extents ---- */
+
+/* An error in a portal: whose extent it is; retired now, or when it comes back. */
+void retired_portal(struct manager *manager, const struct tier_topology *topology,
+		    const struct tier_ras_place *place, const char *kept);
+/* Which extents of each portal are retired, by the list. */
+void retired_portals(struct manager *manager, const struct tier_topology *topology);
+/* Retires this host's own, as far as no flight has them. */
+void retired_pass(struct manager *manager, struct portal *portal, struct tier_portal *mapped);
+/* Extents that are in no entry of the list any more are zeroed, and free. */
+void retired_extents_back(struct manager *manager, const struct tier_ras_place *places,
+			  size_t count);
+
+/* varlink-ras.c */
+int varlink_on_events(sd_varlink *link, sd_json_variant *parameters,
+		      sd_varlink_method_flags_t flags, void *userdata);
+int varlink_on_retired(sd_varlink *link, sd_json_variant *parameters,
+		       sd_varlink_method_flags_t flags, void *userdata);
+int varlink_on_retire(sd_varlink *link, sd_json_variant *parameters,
+		      sd_varlink_method_flags_t flags, void *userdata);
+int varlink_on_unretire(sd_varlink *link, sd_json_variant *parameters,
+			sd_varlink_method_flags_t flags, void *userdata);
+
+#endif

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <sys/epoll.h>
+
+#include "events.h"
+
+/*
+ * The kernel's events about errors of memory. A device tells of an address when it is read, or when its
+ * own scrubber finds it; what it has found before is in its poison list, which is read when the daemon
+ * starts, when the device appears, and whenever something about that device is heard.
+ */
+
+/* For all that has come at once: naming processes must not keep portals waiting. */
+#define USERS_USEC (UINT64_C(10) * 1000000)
+
+/* Memdevs whose poison list has been asked for. */
+struct known {
+	struct known *next;
+	char memdev[32];
+	uint64_t serial;
+	bool seen;
+};
+
+struct ras {
+	struct tier_trace *trace;
+	sd_event_source *source;
+	struct known *known;
+	bool told_none; /* no events could be switched on */
+};
+
+struct batch {
+	struct tier_ras_event *events;
+	size_t count;
+	uint64_t lost;
+};
+
+static bool off(const struct manager *manager)
+{
+	return manager->options.sysroot || manager->options.files_only;
+}
+
+/* "region0 + 0x1000 (memory block 178)" */
+static void describe(const struct tier_topology *topology, const struct tier_ras_place *place,
+		     char *text, size_t size)
+{
+	const struct tier_region *region = tier_topology_region(topology, place->region);
+	uint64_t offset = region ? place->start - region->start : 0;
+	uint64_t block = topology->block_bytes ? place->start / topology->block_bytes : 0;
+	bool whole = region && place->bytes == region->bytes;
+
+	if (whole)
+		snprintf(text, size, "all of %s", place->region);
+	else
+		snprintf(text, size, "%s + 0x%" PRIx64 ", memory block %" PRIu64, place->region,
+			 offset, block);
+}
+
+static int details(const struct tier_ras_event *event, const struct tier_ras_place *place,
+		   const struct users *users, sd_json_variant **ret)
+{
+	bool address = event->dpa != TIER_UNKNOWN_U64;
+	int r = sd_json_buildo(
+		ret, SD_JSON_BUILD_PAIR_STRING("source", tier_ras_kind_name(event->kind)),
+		SD_JSON_BUILD_PAIR_CONDITION(event->memdev[0] != '\0', "memdev",
+					     SD_JSON_BUILD_STRING(event->memdev)),
+		SD_JSON_BUILD_PAIR_CONDITION(event->serial != TIER_UNKNOWN_U64, "serial",
+					     SD_JSON_BUILD_UNSIGNED(event->serial)),
+		SD_JSON_BUILD_PAIR_CONDITION(address, "dpa", SD_JSON_BUILD_UNSIGNED(event->dpa)),
+		SD_JSON_BUILD_PAIR_CONDITION(address, "bytes",
+					     SD_JSON_BUILD_UNSIGNED(event->bytes)),
+		SD_JSON_BUILD_PAIR_CONDITION(event->severity[0] != '\0', "severity",
+					     SD_JSON_BUILD_STRING(event->severity)),
+		SD_JSON_BUILD_PAIR_BOOLEAN("uncorrectable", event->uncorrectable));
+
+	if (r >= 0 && place)
+		r = sd_json_variant_merge_objectbo(
+			ret, SD_JSON_BUILD_PAIR_STRING("region", place->region),
+			SD_JSON_BUILD_PAIR_UNSIGNED("start", place->start),
+			SD_JSON_BUILD_PAIR_UNSIGNED("length", place->bytes));
+	if (r >= 0 && users)
+		r = sd_json_variant_merge_objectbo(
+			ret, SD_JSON_BUILD_PAIR_VARIANT("users", users->json));
+	return r;
+}
+
+/* "poison in mem0 (serial 0x1) at 0x10000000: source Internal" */
+static void introduce(const struct tier_ras_event *event, char *text, size_t size)
+{
+	static const char *const names[] = {
+		[TIER_RAS_POISON] = "poison",
+		[TIER_RAS_MEDIA] = "media error",
+		[TIER_RAS_DRAM] = "DRAM error",
+		[TIER_RAS_MODULE] = "health event",
+		[TIER_RAS_GENERIC] = "event of an unknown kind",
+		[TIER_RAS_AER] = "uncorrectable error of the link",
+		[TIER_RAS_OVERFLOW] = "overflow of its event log",
+		[TIER_RAS_PAGE] = "page given up by the kernel",
+		[TIER_RAS_LOST] = "events lost",
+	};
+	bool corrected = !event->uncorrectable &&
+			 (event->kind == TIER_RAS_MEDIA || event->kind == TIER_RAS_DRAM);
+	int n = snprintf(text, size, "%s%s%s", corrected ? "corrected " : "", names[event->kind],
+			 event->cleared ? " cleared" : "");
+
+	if (event->memdev[0] && (size_t)n < size)
+		n += snprintf(text + n, size - (size_t)n, " in %s (serial 0x%" PRIx64 ")",
+			      event->memdev, event->serial);
+	if (event->dpa != TIER_UNKNOWN_U64 && (size_t)n < size)
+		n += snprintf(text + n, size - (size_t)n,
+			      " at device address 0x%" PRIx64 ", %" PRIu64 " bytes", event->dpa,
+			      event->bytes);
+	if (event->what[0] && (size_t)n < size)
+		snprintf(text + n, size - (size_t)n, ": %s", event->what);
+}
+
+static int priority_of(const struct tier_ras_event *event)
+{
+	if (event->uncorrectable)
+		return LOG_ERR;
+	if (event->cleared || strcmp(event->severity, "Informational") == 0)
+		return LOG_NOTICE;
+	return LOG_WARNING;
+}
+
+static void note(struct manager *manager, const struct tier_ras_event *event,
+		 const struct tier_ras_place *place, const struct users *users, const char *where)
+{
+	_cleanup_(sd_json_variant_unrefp) sd_json_variant *json = NULL;
+	char text[384];
+
+	introduce(event, text, sizeof(text));
+	(void)details(event, place, users, &json);
+	events_add(manager, priority_of(event), tier_ras_kind_name(event->kind),
+		   place	      ? place->region
+		   : event->memdev[0] ? event->memdev
+				      : "memory",
+		   json, "%s%s%s%s%s", text, where[0] ? "; " : "", where, users ? "; " : "",
+		   users ? users->text : "");
+}
+
+/* The part of a place that was hit, as exactly as it is known. */
+static struct tier_ras_place hit(const struct tier_ras_event *event,
+				 const struct tier_ras_place *place)
+{
+	struct tier_ras_place narrow = *place;
+
+	if (!place->exact && event->hpa != TIER_UNKNOWN_U64 && event->bytes <= 256 &&
+	    event->hpa >= place->start && event->hpa - place->start < place->bytes) {
+		narrow.start = event->hpa;
+		narrow.bytes = event->bytes;
+	}
+	return narrow;
+}
+
+/* Names who is hit, in each region that has a part of it. */
+static void note_places(struct manager *manager, const struct tier_topology *topology,
+			const struct tier_ras_event *event, const struct tier_ras_place *places,
+			size_t count, uint64_t deadline)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct tier_ras_place place = hit(event, &places[i]);
+		struct users users = {};
+		char where[160];
+
+		describe(topology, &place, where, sizeof(where));
+		if (event->uncorrectable)
+			users_find(manager, place.start, place.bytes, deadline, &users);
+		note(manager, event, &place, event->uncorrectable ? &users : NULL, where);
+		users_done(&users);
+	}
+	if (count == 0)
+		note(manager, event, NULL, NULL, "no region has it");
+}
+
+/* What the kernel has given up by itself, or because somebody else asked it to. */
+static void handle_page(struct manager *manager, const struct tier_topology *topology,
+			const struct tier_ras_event *event, uint64_t deadline)
+{
+	const struct tier_region *region = tier_ras_region_of(topology, event->hpa);
+	struct tier_ras_place place = {.start = event->hpa, .bytes = event->bytes, .exact = true};
+	struct tier_problem problem = {};
+	uint64_t serial, dpa;
+
+	/* DRAM: others look after that. */
+	if (!region ||
+	    tier_ras_device_address(topology, region->name, event->hpa - region->start, &serial,
+				    &dpa, &problem) != 0 ||
+	    retired_has(manager, serial, dpa, 1))
+		return;
+	COPY(place.region, region->name);
+	note_places(manager, topology, event, &place, 1, deadline);
+	retired_add(manager, topology, serial, dpa, event->bytes, "page given up by the kernel");
+}
+
+static void handle_address(struct manager *manager, const struct tier_topology *topology,
+			   const struct tier_ras_event *event, uint64_t deadline)
+{
+	bool known = retired_has(manager, event->serial, event->dpa, event->bytes);
+	_cleanup_(freep) struct tier_ras_place *places = NULL;
+	char reason[96];
+	size_t count = 0;
+
+	/* The list says the same at each start; that somebody ran into it once more is news. */
+	if (known && event->kind == TIER_RAS_POISON && !event->cleared)
+		return;
+	(void)tier_ras_locate(topology, event->serial, event->dpa, event->bytes, &places, &count);
+	note_places(manager, topology, event, places, count, deadline);
+	if (!event->uncorrectable || known)
+		return;
+	snprintf(reason, sizeof(reason), "%s: %.80s", tier_ras_kind_name(event->kind), event->what);
+	retired_add(manager, topology, event->serial, event->dpa, event->bytes, reason);
+}
+
+static void handle(struct manager *manager, const struct tier_topology *topology,
+		   const struct tier_ras_event *event, uint64_t deadline)
+{
+	_cleanup_(freep) struct tier_ras_place *places = NULL;
+	size_t count = 0;
+
+	switch (event->kind) {
+	case TIER_RAS_POISON:
+	case TIER_RAS_MEDIA:
+	case TIER_RAS_DRAM:
+		handle_address(manager, topology, event, deadline);
+		return;
+	case TIER_RAS_PAGE:
+		handle_page(manager, topology, event, deadline);
+		return;
+	case TIER_RAS_AER:
+		/* No address: whoever has anything of that device. */
+		(void)tier_ras_locate(topology, event->serial, TIER_UNKNOWN_U64, 0, &places,
+				      &count);
+		note_places(manager, topology, event, places, count, deadline);
+		return;
+	default:
+		note(manager, event, NULL, NULL, "");
+	}
+}
+
+static void read_batch(struct manager *manager, struct batch *batch)
+{
+	struct ras *ras = manager->ras;
+	const char *line;
+	int r;
+
+	while ((r = tier_trace_next(ras->trace, &line)) == 0) {
+		struct tier_ras_event event, *grown;
+
+		manager_alive(manager);
+		r = tier_ras_parse(line, &event);
+		if (r == TIER_E_DAMAGED)
+			log_decision(LOG_WARNING, "tracefs", "failed",
+				     "an event cannot be understood: %.200s", line);
+		if (r != 0)
+			continue;
+		if (event.kind == TIER_RAS_LOST) {
+			batch->lost++;
+			continue;
+		}
+		grown = reallocarray(batch->events, batch->count + 1, sizeof(*grown));
+		if (!grown)
+			break;
+		batch->events = grown;
+		batch->events[batch->count++] = event;
+	}
+	if (r < 0) {
+		log_decision(LOG_ERR, "tracefs", "failed",
+			     "no more events of memory errors can be read: %s", strerror(-r));
+		sd_event_source_set_enabled(ras->source, SD_EVENT_OFF);
+	}
+}
+
+/* All devices, or one; what comes of it is an event each. */
+static void read_poison(struct manager *manager, const char *memdev)
+{
+	int r = tier_trace_poison_list(memdev);
+
+	if (r < 0)
+		log_decision(LOG_WARNING, memdev, "failed", "cannot read its poison list: %s",
+			     strerror(-r));
+}
+
+void ras_look_again(struct manager *manager)
+{
+	for (struct known *known = manager->ras ? manager->ras->known : NULL; known;
+	     known = known->next)
+		read_poison(manager, known->memdev);
+}
+
+/* A device that reports an error may have found more than it says. */
+static void read_poison_of(struct manager *manager, const struct batch *batch)
+{
+	struct ras *ras = manager->ras;
+
+	for (struct known *known = ras->known; known; known = known->next) {
+		bool told = batch->lost > 0;
+
+		for (size_t i = 0; i < batch->count; i++)
+			told |= batch->events[i].kind != TIER_RAS_POISON &&
+				batch->events[i].serial == known->serial;
+		if (told)
+			read_poison(manager, known->memdev);
+	}
+}
+
+static void drain(struct manager *manager)
+{
+	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
+	uint64_t deadline = manager_monotonic_usec() + USERS_USEC;
+	struct tier_problem problem = {};
+	struct batch batch = {};
+
+	read_batch(manager, &batch);
+	if (batch.lost > 0)
+		events_add(manager, LOG_WARNING, "lost", "tracefs", NULL,
+			   "the kernel's buffer was full and events were lost; the poison lists of "
+			   "all devices are read again");
+	if (batch.count > 0 && tier_topology_read(NULL, &topology, &problem) != 0) {
+		log_problem(LOG_ERR, "failed", &problem);
+		/* What is not located is told, and retired, all the same. */
+		if (tier_topology_new(&topology) < 0)
+			batch.count = 0;
+	}
+	for (size_t i = 0; i < batch.count; i++) {
+		manager_alive(manager);
+		handle(manager, topology, &batch.events[i], deadline);
+	}
+	read_poison_of(manager, &batch);
+	free(batch.events);
+}
+
+static int on_trace(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	drain(userdata);
+	return 0;
+}
+
+void ras_devices(struct manager *manager, const struct tier_topology *topology)
+{
+	struct ras *ras = manager->ras;
+	bool any = false;
+
+	if (!ras)
+		return;
+	if (tier_trace_enable(ras->trace) == 0 && topology->memdev_count > 0 && !ras->told_none) {
+		log_decision(LOG_WARNING, "tracefs", "failed",
+			     "this kernel has no events of CXL memory errors; only poison lists "
+			     "would be read, and they come as such events");
+		ras->told_none = true;
+	}
+	for (struct known *known = ras->known; known; known = known->next)
+		known->seen = false;
+	for (size_t i = 0; i < topology->memdev_count; i++) {
+		const struct tier_memdev *memdev = &topology->memdevs[i];
+		struct known *known = ras->known;
+
+		while (known &&
+		       !(streq(known->memdev, memdev->name) && known->serial == memdev->serial))
+			known = known->next;
+		/* Its list is there once its driver is. */
+		if (!memdev->enabled)
+			continue;
+		if (known) {
+			known->seen = true;
+			continue;
+		}
+		known = calloc(1, sizeof(*known));
+		if (!known)
+			return;
+		COPY(known->memdev, memdev->name);
+		known->serial = memdev->serial;
+		known->seen = true;
+		known->next = ras->known;
+		ras->known = known;
+		read_poison(manager, memdev->name);
+		any = true;
+	}
+	for (struct known **p = &ras->known; *p;) {
+		struct known *known = *p;
+
+		if (known->seen) {
+			p = &known->next;
+			continue;
+		}
+		*p = known->next;
+		free(known);
+	}
+	/* Before a rule onlines what is bad. */
+	if (any)
+		drain(manager);
+}
+
+int ras_start(struct manager *manager)
+{
+	struct tier_problem problem = {};
+	struct ras *ras;
+	int r;
+
+	if (off(manager))
+		return 0;
+	ras = calloc(1, sizeof(*ras));
+	if (!ras)
+		return -ENOMEM;
+	r = tier_trace_open(&ras->trace, &problem);
+	if (r != 0) {
+		log_problem(LOG_WARNING, "no-events", &problem);
+		free(ras);
+		return r < 0 ? r : 0;
+	}
+	manager->ras = ras;
+	r = sd_event_add_io(manager->event, &ras->source, tier_trace_fd(ras->trace), EPOLLIN,
+			    on_trace, manager);
+	if (r < 0)
+		log_decision(LOG_ERR, "tracefs", "failed", "event loop: %s", strerror(-r));
+	return r < 0 ? r : 0;
+}
+
+void ras_free(struct manager *manager)
+{
+	struct ras *ras = manager->ras;
+
+	if (!ras)
+		return;
+	while (ras->known) {
+		struct known *known = ras->known;
+
+		ras->known = known->next;
+		free(known);
+	}
+	sd_event_source_disable_unref(ras->source);
+	tier_trace_close(ras->trace);
+	free(ras);
+	manager->ras = NULL;
+}
