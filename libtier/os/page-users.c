@@ -113,7 +113,7 @@ static int64_t count_process(const struct search *search, const char *pid)
 	_cleanup_close_ int pagemap = -1;
 	_cleanup_fclose_ FILE *maps = NULL;
 	_cleanup_free_ char *line = NULL;
-	char path[64];
+	char path[300];
 	size_t size = 0;
 	int64_t count = 0;
 
@@ -171,7 +171,7 @@ static void describe(const char *pid, struct tier_page_user *user)
 {
 	_cleanup_fclose_ FILE *file = NULL;
 	_cleanup_sysfs_ struct sysfs proc = SYSFS_CLOSED;
-	char path[64], arguments[8192];
+	char path[300], arguments[8192];
 	size_t n = 0;
 
 	if (sysfs_open(&proc, NULL) == 0)

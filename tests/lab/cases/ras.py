@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Poison and uncorrectable errors: who is hit is named, the memory is retired for good, and all of it is told."""
+
+import json
+import subprocess
+
+from cases import deadline
+from flying import refused
+from rules import blocks, call, configure, expect_online
+
+TOPOLOGY = "one-host-two-regions"
+BLOCK = 128 << 20
+STATE = "/var/lib/cxl-tier"
+REGION = "region-of-serial-1"
+VICTIM = {}
+RULE = "[Daemon]\nOnline=movable\nRatio=400\n"
+
+# Touches its memory, says where one page of it lies, and reads it again when it is told to.
+HOLDER = r"""
+import mmap, os, struct, sys
+m = mmap.mmap(-1, 4 << 20)
+for at in range(0, len(m), 4096):
+    m[at] = 7
+import ctypes
+address = ctypes.addressof(ctypes.c_char.from_buffer(m)) + (2 << 20)
+with open("/proc/self/pagemap", "rb") as f:
+    f.seek(address // 4096 * 8)
+    entry, = struct.unpack("<Q", f.read(8))
+print("holder", os.getpid(), (entry & ((1 << 55) - 1)) * 4096, flush=True)
+while os.path.exists("/run/holder"):
+    m[0]
+    __import__("time").sleep(0.05)  # interval of a deadline
+print("others", m[1 << 20], flush=True)
+print("bad", m[2 << 20], flush=True)
+"""
+
+
+def qmp(lab, command, **arguments):
+    text = json.dumps({"execute": command, "arguments": {k.replace("_", "-"): v for k, v in arguments.items()}})
+    done = subprocess.run([lab.scenario.HOST, "qmp", "A", text], text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def poison(lab, device, dpa, length=64):
+    qmp(lab, "cxl-inject-poison", path=f"/machine/peripheral/dev{device}", start=dpa, length=length)
+
+
+def media_error(lab, device, dpa):
+    """What a device says when it meets a line that it cannot correct."""
+    qmp(lab, "cxl-inject-general-media-event", path=f"/machine/peripheral/dev{device}", log="fatal", flags=1, dpa=dpa,
+        descriptor=1, type=0, sub_type=0, transaction_type=1, cme_ev_flags=0, cme_count=0)
+
+
+def events(host, kind=None):
+    found = host.tierctl("events", "--json").json()
+    return [event for event in found if kind in (None, event["kind"])]
+
+
+def await_event(host, kind, text, seconds=60):
+    host.wait_for(f"tierctl events --json | grep -q '\"kind\" : \"{kind}\"' && tierctl events | grep -qF '{text}'",
+                  f"event {kind} with {text}", seconds)
+    return next(event for event in events(host, kind) if text in event["text"])
+
+
+def start_of(host, region):
+    return int(host.run(f"cat /sys/bus/cxl/devices/{region}/resource").out, 16)
+
+
+def expect_without(host, region, retired):
+    """All of its blocks are online in Movable but for these."""
+    found, _ = blocks(host, region)
+    off = {block for block, (state, _) in found.items() if state != "online"}
+    assert off == set(retired), f"{region}: offline are {off}, retired {retired}: {found}"
+
+
+def await_online(host, region, count):
+    """The daemon onlines block after block."""
+    first = start_of(host, region) // BLOCK
+    last = first + len(blocks(host, region)[0]) - 1
+    states = f"/sys/devices/system/memory/memory{{{first}..{last}}}/state"
+    host.wait_for(f"[ $(cat {states} 2>/dev/null | grep -c '^online') = {count} ]", f"{count} blocks of {region} online", 60)
+
+
+def setup(lab):
+    global REGION
+    a = lab["A"]
+    configure(a, RULE)
+    a.start_daemon()
+    REGION = a.create_region(1)
+    await_online(a, REGION, 8)
+    expect_online(a, REGION, "Movable")
+
+
+@deadline(240)
+def case_error_names_who_is_hit_and_retires_the_block(lab):
+    a = lab["A"]
+    node = next(r["target_node"] for r in a.tierctl("list", "regions", "--json").json() if r["name"] == REGION)
+    a.run("touch /run/holder")
+    holder = a.start("numactl", f"--membind={node}", "python3", "-I", "-S", "-c", HOLDER)
+    pid, address = map(int, holder.wait_line("holder", 60).split()[1:])
+    follow = a.start("tierctl", "events", "--follow", "--json")
+    dpa, block = address - start_of(a, REGION), address // BLOCK
+    assert 0 <= dpa < 1 << 30, f"the page is not in the region: {address:#x}"
+    media_error(lab, 0, dpa)
+
+    error = await_event(a, "media", f"device address {dpa:#x}")
+    assert [user["pid"] for user in error["users"]] == [pid], error
+    assert error["users"][0]["comm"] == "python3" and error["region"] == REGION and error["priority"] == "err", error
+    assert f"process {pid} (python3) maps it" in error["text"] and f"memory block {block}" in error["text"], error
+    await_event(a, "retired", f"memory block {block} evacuated, taken offline")
+    expect_without(a, REGION, [block])
+    assert f"{REGION}: media error in mem" in a.daemon.text(), "not in the journal"
+    lines = [json.loads(follow.next_line(60)) for _ in range(2)]
+    assert [line["kind"] for line in lines] == ["media", "retired"], lines
+    follow.kill()
+    # What was not hit has been moved, and is whole; who reads the page that was hit is told by SIGBUS.
+    a.run("rm /run/holder")
+    assert holder.wait_line("others", 60) == "others 7"
+    assert holder.wait(60) == 128 + 7, f"ended with {holder.process.returncode}: {holder.text()}"
+    VICTIM.update(block=block, dpa=dpa, entry=f"0x1:{dpa:#x}")
+    shown = a.tierctl("retired", "--json").json()
+    assert [(e["id"], e["block"], e["region"], e["online"]) for e in shown] == [
+        (VICTIM["entry"], block, REGION, False)], shown
+    assert VICTIM["entry"] in a.tierctl("retired").out
+
+
+def case_plans_leave_it_out_and_a_restart_changes_nothing(lab):
+    a = lab["A"]
+    before = events(a)
+    a.stop_daemon()
+    a.start_daemon()
+    assert events(a) == before, f"{before} became {events(a)}"
+    expect_without(a, REGION, [VICTIM["block"]])
+    assert "1 retired memory block stays offline" in a.tierctl("online", REGION).out
+    a.tierctl("offline", REGION, "--to-devdax", timeout=240)
+    plan = a.tierctl("plan", REGION, "--json").json()
+    assert VICTIM["block"] not in [step.get("block") for step in plan["steps"]], plan
+    a.tierctl("online", REGION, timeout=240)
+    expect_without(a, REGION, [VICTIM["block"]])
+    # Once more in the same place: told, and not retired twice.
+    media_error(lab, 0, VICTIM["dpa"])
+    a.wait_for("[ $(tierctl events --json | grep -c '\"kind\" : \"media\"') = 2 ]", "second event")
+    assert len(a.tierctl("retired", "--json").json()) == 1
+
+
+def case_a_list_that_is_damaged_is_refused(lab):
+    a = lab["A"]
+    a.run(f"cp {STATE}/retired {STATE}/good && sed -i s/0x1/0x2/ {STATE}/retired")
+    a.tierctl("offline", REGION, timeout=240)
+    refused(a.tierctl("online", REGION, check=False), REGION, "cannot tell which memory is retired",
+            "wrong checksum", "good copy")
+    a.stop_daemon()
+    a.start_daemon()
+    assert "no region is onlined until that is mended" in a.daemon.text(), a.daemon.text()
+    refused(a.tierctl("retired", check=False), f"{STATE}/retired", "wrong checksum")
+    refused(a.tierctl("retire", REGION, "--offset", "0", check=False), f"{STATE}/retired", "wrong checksum")
+    a.stop_daemon()
+    a.run(f"mv {STATE}/good {STATE}/retired")
+    a.start_daemon()
+    assert len(a.tierctl("retired", "--json").json()) == 1
+
+
+def case_by_hand_and_back(lab):
+    a = lab["A"]
+    a.tierctl("online", REGION, timeout=240)
+    first = start_of(a, REGION) // BLOCK
+    other = next(b for b in range(first, first + 8) if b != VICTIM["block"])
+    offset = (other - first) * BLOCK + 5000
+    would = a.tierctl("retire", REGION, "--offset", str(offset), "--dry-run", "--json").json()
+    assert would["block"] == other and len(a.tierctl("retired", "--json").json()) == 1, would
+    done = a.tierctl("retire", REGION, "--offset", str(offset), "--json", timeout=240).json()
+    assert done == would, f"{would} became {done}"
+    expect_without(a, REGION, [VICTIM["block"], other])
+    refused(a.tierctl("retire", REGION, "--offset", str(offset), check=False), REGION, "retired already")
+    refused(a.tierctl("unretire", "0x1:0x7", check=False), "0x1:0x7", "no such entry")
+    a.tierctl("unretire", done["id"])
+    expect_without(a, REGION, [VICTIM["block"], other])
+    a.tierctl("offline", REGION, timeout=240)
+    a.tierctl("online", REGION, timeout=240)
+    expect_without(a, REGION, [VICTIM["block"]])
+    nobody = call(a, "Unretire", {"id": VICTIM["entry"]}, user=("setpriv", "--reuid=65534", "--clear-groups"))
+    assert "PermissionDenied" in nobody.err, nobody.err
+
+
+@deadline(300)
+def case_it_is_still_retired_after_a_reboot(lab):
+    """Another boot, in which the other device was found first, and has poison that it knew of before."""
+    global REGION
+    a = lab["A"]
+    kept = a.run(f"cat {STATE}/retired").out, a.run(f"cat {STATE}/events").out
+    a.stop_daemon()
+    subprocess.run([lab.scenario.HOST, "down", "A"], check=True)
+    lab.up("A", topology=TOPOLOGY)
+    # A host of the lab forgets its disk.
+    a.write(f"{STATE}/retired", kept[0])
+    a.write(f"{STATE}/events", kept[1])
+    configure(a, RULE)
+    second = a.create_region(2)
+    poison(lab, 1, 3 * BLOCK + 0x1000, 256)
+    a.start_daemon()
+    REGION = a.create_region(1)
+    await_online(a, REGION, 7)
+    await_online(a, second, 3)
+    expect_without(a, REGION, [start_of(a, REGION) // BLOCK + VICTIM["dpa"] // BLOCK])
+    # Found before its rule was asked, so it never was online.
+    expect_without(a, second, [start_of(a, second) // BLOCK + 3])
+    told = await_event(a, "poison", f"device address {3 * BLOCK + 0x1000:#x}, 256 bytes")
+    assert told["region"] == second and told["users"] == [] and "source Internal" in told["text"], told
+    assert "not online, and is left out when the region is" in await_event(a, "retired", "0x2:0x18001000")["text"]
+    assert [e["kind"] for e in events(a)][:2] == ["media", "retired"], "the events of before are lost"
+    assert len({event["boot"] for event in events(a)}) == 2
+
+
+def case_what_has_no_address_names_the_device(lab):
+    a = lab["A"]
+    qmp(lab, "cxl-inject-memory-module-event", path="/machine/peripheral/dev0", log="warning", flags=1, type=1,
+        sub_type=0, health_status=2, media_status=1, additional_status=0, life_used=5, temperature=40,
+        dirty_shutdown_count=0, corrected_volatile_error_count=0, corrected_persistent_error_count=0)
+    told = await_event(a, "module", "Media Status Change, PERFORMANCE_DEGRADED, media Not Ready")
+    assert told["serial"] == 1 and told["priority"] == "warning" and "region" not in told, told
+    assert len(a.tierctl("retired", "--json").json()) == 2
