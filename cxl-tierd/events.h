@@ -73,6 +73,12 @@ void retired_pass(struct manager *manager, struct portal *portal, struct tier_po
 void retired_extents_back(struct manager *manager, const struct tier_ras_place *places,
 			  size_t count);
 
+/* ---- unplug.c: devices that somebody wants back, or has taken ---- */
+
+void unplug_handle(struct manager *manager, const struct tier_unplug *unplug);
+/* A slot that the daemon before this one has left held. */
+void unplug_start(struct manager *manager);
+
 /* varlink-ras.c */
 int varlink_on_events(sd_varlink *link, sd_json_variant *parameters,
 		      sd_varlink_method_flags_t flags, void *userdata);

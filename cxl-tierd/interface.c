@@ -43,7 +43,10 @@ static SD_VARLINK_DEFINE_STRUCT_TYPE(
 	COMMENT("Number of extents, of all hosts"), FIELD(extents, INT, NULLABLE),
 	COMMENT("Extents of this host: free, held by flights, to be zeroed"),
 	FIELD(freeExtents, INT, NULLABLE), FIELD(claimedExtents, INT, NULLABLE),
-	FIELD(scrubExtents, INT, NULLABLE), COMMENT("The hosts' caches need no flushing"),
+	FIELD(scrubExtents, INT, NULLABLE),
+	COMMENT("Extents of this host that are granted to nobody: retired, or with a damaged "
+		"record"),
+	FIELD(retiredExtents, INT, NULLABLE), COMMENT("The hosts' caches need no flushing"),
 	FIELD(hardwareCoherent, BOOL, NULLABLE),
 	COMMENT("Bit 0: the first superblock is damaged; bit 1: its copy is"),
 	FIELD(damagedCopies, INT, NULLABLE), COMMENT("Hosts that share it"),

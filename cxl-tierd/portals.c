@@ -326,7 +326,9 @@ static int portal_to_json(struct manager *manager, struct portal *portal, sd_jso
 				SD_JSON_BUILD_PAIR_UNSIGNED("claimedExtents",
 							    counts[TIER_EXTENT_CLAIMED]),
 				SD_JSON_BUILD_PAIR_UNSIGNED("scrubExtents",
-							    counts[TIER_EXTENT_SCRUB]));
+							    counts[TIER_EXTENT_SCRUB]),
+				SD_JSON_BUILD_PAIR_UNSIGNED("retiredExtents",
+							    counts[TIER_EXTENT_RETIRED]));
 		}
 	}
 	if (r >= 0)

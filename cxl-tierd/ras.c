@@ -245,7 +245,13 @@ static void read_batch(struct manager *manager, struct batch *batch)
 	while ((r = tier_trace_next(ras->trace, &line)) == 0) {
 		struct tier_ras_event event, *grown;
 
+		struct tier_unplug unplug;
+
 		manager_alive(manager);
+		if (tier_unplug_parse(line, &unplug) == 0) {
+			unplug_handle(manager, &unplug);
+			continue;
+		}
 		r = tier_ras_parse(line, &event);
 		if (r == TIER_E_DAMAGED)
 			log_decision(LOG_WARNING, "tracefs", "failed",
@@ -381,6 +387,9 @@ void ras_devices(struct manager *manager, const struct tier_topology *topology)
 			p = &known->next;
 			continue;
 		}
+		events_add(manager, LOG_NOTICE, "gone", known->memdev, NULL,
+			   "the memdev with serial 0x%" PRIx64 " has gone, or has lost its driver",
+			   known->serial);
 		*p = known->next;
 		free(known);
 	}
@@ -407,6 +416,7 @@ int ras_start(struct manager *manager)
 		return r < 0 ? r : 0;
 	}
 	manager->ras = ras;
+	unplug_start(manager);
 	r = sd_event_add_io(manager->event, &ras->source, tier_trace_fd(ras->trace), EPOLLIN,
 			    on_trace, manager);
 	if (r < 0)

@@ -176,6 +176,47 @@ int tier_retired_store(const struct tier_retired *retired, struct tier_problem *
  */
 int tier_retired_mark(struct tier_topology *topology, const struct tier_retired *retired);
 
+/* ---- devices that go --------------------------------------------------------------------------- */
+
+enum tier_unplug_kind {
+	TIER_UNPLUG_REQUEST,	  /* a hotplug slot's button: it is powered off in five seconds */
+	TIER_UNPLUG_EJECT_FAILED, /* a DIMM: the kernel has refused, since it cannot offline a block */
+	TIER_UNPLUG_EJECT_DISABLED, /* a DIMM: refused by /sys/firmware/acpi/hotplug/memory/enabled */
+	TIER_UNPLUG_LOST,	    /* memory has gone while it was in use */
+};
+
+/**
+ * struct tier_unplug - what the kernel prints about it
+ * @device: the slot's port, the ACPI device, or the dax device
+ * @slot: its name; REQUEST only
+ * @block: that cannot be taken offline; EJECT_FAILED only
+ * @start, @bytes: host physical; LOST only
+ */
+struct tier_unplug {
+	enum tier_unplug_kind kind;
+	char device[32];
+	char slot[16];
+	uint64_t block;
+	uint64_t start, bytes;
+};
+
+/** tier_unplug_parse() - a line as for tier_ras_parse(). Return: 0; TIER_E_NOT_FOUND. */
+int tier_unplug_parse(const char *line, struct tier_unplug *ret);
+
+/** tier_slot_has() - is a PCI device below a hotplug port? */
+bool tier_slot_has(const char *port, const char *device);
+
+/**
+ * tier_slot_hold() - after a REQUEST: keep the kernel from powering the slot off
+ *
+ * It has no hotplug then until tier_slot_release() or tier_slot_power_off().
+ */
+int tier_slot_hold(const char *port, struct tier_problem *problem);
+/** tier_slot_release() - the slot stays on */
+int tier_slot_release(const char *port, struct tier_problem *problem);
+/** tier_slot_power_off() - the slot is powered off, and whoever asked gets the device */
+int tier_slot_power_off(const char *port, const char *slot, struct tier_problem *problem);
+
 /* ---- os: who is hit, and the kernel's events --------------------------------------------------- */
 
 /* A process that maps pages of a range. */

@@ -19,13 +19,19 @@ static const char costs[] =
 static const char *const switches[] = {
 	"cxl/cxl_poison",	 "cxl/cxl_general_media",    "cxl/cxl_dram",
 	"cxl/cxl_memory_module", "cxl/cxl_generic_event",    "cxl/cxl_aer_uncorrectable_error",
-	"cxl/cxl_overflow",	 "ras/memory_failure_event",
+	"cxl/cxl_overflow",	 "ras/memory_failure_event", "printk/console",
 };
+
+/* Of all that the kernel prints, what tier_unplug_parse() wants. */
+static const char console_filter[] =
+	"msg ~ \"*Button press: will power off*\" || msg ~ \"*: Offline failed*\" || "
+	"msg ~ \"*: Eject disabled*\" || msg ~ \"*cannot be hotremoved*\"";
 
 struct tier_trace {
 	struct sysfs sysfs;
 	int fd;
 	size_t used, next; /* bytes in the buffer; where its next line begins */
+	bool no_console;   /* the kernel has no filter for it */
 	bool skip;	   /* the rest of a line that was longer than the buffer */
 	char buffer[65536];
 };
@@ -53,6 +59,8 @@ unsigned tier_trace_enable(struct tier_trace *trace)
 	for (size_t i = 0; i < ARRAY_SIZE(switches); i++) {
 		int on = 0;
 
+		if (trace->no_console && streq(switches[i], "printk/console"))
+			continue;
 		if (sysfs_read_int(&trace->sysfs, &on, INSTANCE "/events/%s/enable", switches[i]) !=
 		    0)
 			continue;
@@ -92,6 +100,10 @@ int tier_trace_open(struct tier_trace **ret, struct tier_problem *problem)
 	trace->fd = open("/" INSTANCE "/trace_pipe", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (trace->fd < 0)
 		return refuse(problem, -errno, "cannot read the trace instance");
+	/* Unfiltered it would be the whole kernel log. */
+	if (sysfs_write(&trace->sysfs, console_filter, INSTANCE "/events/printk/console/filter") <
+	    0)
+		trace->no_console = true;
 	tier_trace_enable(trace);
 	*ret = TAKE(trace);
 	return 0;

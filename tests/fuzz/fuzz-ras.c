@@ -90,6 +90,27 @@ static void try_list(const char *text, size_t size)
 	tier_retired_free(list);
 }
 
+/* Names of devices and slots become parts of paths in sysfs. */
+static void safe_name(const char *name, size_t size)
+{
+	printable(name, size);
+	HOLDS(!strchr(name, '/') && name[0] != '.');
+}
+
+static void try_unplug(const char *line)
+{
+	struct tier_unplug unplug;
+
+	if (tier_unplug_parse(line, &unplug) != 0)
+		return;
+	safe_name(unplug.device, sizeof(unplug.device));
+	safe_name(unplug.slot, sizeof(unplug.slot));
+	if (unplug.kind == TIER_UNPLUG_REQUEST)
+		HOLDS(unplug.device[0] && unplug.slot[0]);
+	if (unplug.kind == TIER_UNPLUG_LOST)
+		HOLDS(unplug.bytes > 0 && unplug.start <= UINT64_MAX - unplug.bytes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct tier_ras_event event;
@@ -114,6 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	default:
 		HOLDS(false);
 	}
+	try_unplug(line);
 	free(line);
 	return 0;
 }

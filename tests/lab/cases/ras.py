@@ -12,6 +12,7 @@ TOPOLOGY = "one-host-two-regions"
 BLOCK = 128 << 20
 STATE = "/var/lib/cxl-tier"
 REGION = "region-of-serial-1"
+SECOND = "region-of-serial-2"
 VICTIM = {}
 RULE = "[Daemon]\nOnline=movable\nRatio=400\n"
 
@@ -185,7 +186,7 @@ def case_by_hand_and_back(lab):
 @deadline(300)
 def case_it_is_still_retired_after_a_reboot(lab):
     """Another boot, in which the other device was found first, and has poison that it knew of before."""
-    global REGION
+    global REGION, SECOND
     a = lab["A"]
     kept = a.run(f"cat {STATE}/retired").out, a.run(f"cat {STATE}/events").out
     a.stop_daemon()
@@ -195,17 +196,17 @@ def case_it_is_still_retired_after_a_reboot(lab):
     a.write(f"{STATE}/retired", kept[0])
     a.write(f"{STATE}/events", kept[1])
     configure(a, RULE)
-    second = a.create_region(2)
+    SECOND = a.create_region(2)
     poison(lab, 1, 3 * BLOCK + 0x1000, 256)
     a.start_daemon()
     REGION = a.create_region(1)
     await_online(a, REGION, 7)
-    await_online(a, second, 3)
+    await_online(a, SECOND, 3)
     expect_without(a, REGION, [start_of(a, REGION) // BLOCK + VICTIM["dpa"] // BLOCK])
     # Found before its rule was asked, so it never was online.
-    expect_without(a, second, [start_of(a, second) // BLOCK + 3])
+    expect_without(a, SECOND, [start_of(a, SECOND) // BLOCK + 3])
     told = await_event(a, "poison", f"device address {3 * BLOCK + 0x1000:#x}, 256 bytes")
-    assert told["region"] == second and told["users"] == [] and "source Internal" in told["text"], told
+    assert told["region"] == SECOND and told["users"] == [] and "source Internal" in told["text"], told
     assert "not online, and is left out when the region is" in await_event(a, "retired", "0x2:0x18001000")["text"]
     assert [e["kind"] for e in events(a)][:2] == ["media", "retired"], "the events of before are lost"
     assert len({event["boot"] for event in events(a)}) == 2
@@ -219,3 +220,65 @@ def case_what_has_no_address_names_the_device(lab):
     told = await_event(a, "module", "Media Status Change, PERFORMANCE_DEGRADED, media Not Ready")
     assert told["serial"] == 1 and told["priority"] == "warning" and "region" not in told, told
     assert len(a.tierctl("retired", "--json").json()) == 2
+
+
+def case_an_extent_of_a_portal_is_granted_no_more(lab):
+    """Extent 0 is this host's, and is retired now; extent 2 was retired before there was a portal, and is the other's."""
+    a = lab["A"]
+    a.tierctl("offline", SECOND, "--to-devdax", timeout=240)
+    a.tierctl("portal", "format", SECOND, "--host", "A", "--host", "B")
+    a.rescan()
+    media_error(lab, 1, BLOCK + 0x2000)
+    told = await_event(a, "extent", "extent 0 is hit")
+    assert told["extent"] == 0 and told["home"] == "A" and "no flight has it; this host retires it" in told["text"], told
+    await_event(a, "retired", "extent 0 retired: it was free, and is granted to no flight any more")
+    shown = a.tierctl("portal", "show", "--json").json()
+    portal = (shown if isinstance(shown, list) else shown["portals"])[0]
+    assert portal["retiredExtents"] == 1, portal
+    # The control area is everybody's: nothing can be taken out of use but all of it.
+    media_error(lab, 1, 0x3000)
+    assert await_event(a, "control-area", "in the portal's control area")["priority"] == "crit"
+    a.tierctl("unretire", f"0x2:{BLOCK + 0x2000:#x}")
+    await_event(a, "unretired", "extent 0 is zeroed, and free again")
+
+
+def in_qemu(lab):
+    done = subprocess.run([lab.scenario.HOST, "qmp", "A", "qom-list", "path=/machine/peripheral"], text=True,
+                          capture_output=True, check=True)
+    return {entry["name"] for entry in json.loads(done.stdout)} & {"dev0", "dev1"}
+
+
+@deadline(300)
+def case_a_device_that_is_asked_for_is_evacuated_or_refused(lab):
+    """The slot's button: kernel pages keep the device; when they have gone it is let go, and QEMU gets it."""
+    a = lab["A"]
+    a.tierctl("offline", REGION, timeout=240)
+    a.tierctl("online", REGION, "--zone", "kernel", timeout=240)
+    node = next(r["target_node"] for r in a.tierctl("list", "regions", "--json").json() if r["name"] == REGION)
+    holder = a.start("numactl", f"--membind={node}", "python3", "-I", "-S", "-c", """
+import os, signal
+ends = [os.pipe() for _ in range(100)]
+for _, end in ends:
+    os.set_blocking(end, False)
+    os.write(end, bytes(65536))
+print("held by", os.getpid(), flush=True)
+signal.pause()
+""")
+    pid = holder.wait_line("held by", 60).split()[-1]
+    before = blocks(a, REGION)
+    qmp(lab, "device_del", id="dev0")
+    told = await_event(a, "unplug-refused", "stays on, though its removal was asked for", 120)
+    assert "cannot offline memory block" in told["text"] and "kernel pages" in told["text"], told
+    assert blocks(a, REGION) == before, f"before {before}, after {blocks(a, REGION)}"
+    # Longer than the kernel would have waited.
+    a.run("timeout", "7", "tail", "-f", "/dev/null", check=False)
+    assert in_qemu(lab) == {"dev0", "dev1"} and blocks(a, REGION) == before
+    a.run(f"kill -KILL {pid}")
+    holder.wait(30)
+    a.tierctl("offline", REGION, timeout=240)
+    a.tierctl("online", REGION, "--zone", "movable", timeout=240)
+    qmp(lab, "device_del", id="dev0")
+    await_event(a, "unplugged", "it may be taken out", 120)
+    a.wait_for("! cxl list -M | grep -q '\"serial\":1,'", "end of the memdev")
+    assert in_qemu(lab) == {"dev1"}
+    await_event(a, "gone", "the memdev with serial 0x1 has gone")
