@@ -218,7 +218,7 @@ struct listening {
 };
 
 static int on_heard(sd_varlink *link, sd_json_variant *parameters, const char *error_id,
-			sd_varlink_reply_flags_t flags, void *userdata)
+		    sd_varlink_reply_flags_t flags, void *userdata)
 {
 	struct listening *listening = userdata;
 

@@ -230,6 +230,7 @@ static void check_live(struct doctor_report *report)
 	doctor_add(report, running ? OK : FAIL, "cxl-tierd",
 		   "regions are not onlined, VMs are neither sent nor received",
 		   "systemctl enable --now cxl-tierd", running ? "answers" : "does not answer");
+	doctor_errors(report);
 	check_qemu(report);
 }
 
@@ -287,6 +288,7 @@ int cmd_doctor(int argc, char **argv)
 	/* A dump says nothing about these. */
 	if (!tool_common.sysroot || strcmp(tool_common.sysroot, "/") == 0)
 		check_live(&report);
+	doctor_retired(&report, topology);
 	check_tiering(&report, topology);
 	check_region_nodes(&report, topology);
 	check_typed_nodes(&report, topology);

@@ -293,6 +293,38 @@ def test_doctor():
         assert "dax0.0" in [f["object"] for f in json.loads(result.stdout) if f["verdict"] == "fail"], result
 
 
+def test_retired():
+    """By serial number and device address, wherever the region lies; not to be read, nothing is onlined."""
+    with tempfile.TemporaryDirectory() as directory:
+        def write(name, text):
+            path = os.path.realpath(f"{directory}/{name}")
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="ascii") as file:
+                file.write(text)
+
+        subprocess.run(["cp", "-a", DUMP + "/.", directory], check=True)
+        text = "cxl-tier retired 1\n"
+        for serial in 1, 2:
+            text += f"0x{serial} 0x8100040 0x40 1795292102890243 poison\n"
+        write("var/lib/cxl-tier/retired", text + "crc32c 0x7e90e0b9\n")
+        # Where its part of the device begins is not in this dump: all of it may be bad.
+        refused("plan", "region1", sysroot=directory, says=["all of its memory blocks are retired", "tierctl retired"])
+        write("sys/bus/cxl/devices/decoder5.0/dpa_resource", "0x100000\n")
+        write("sys/bus/cxl/devices/decoder4.0/dpa_resource", "0x0\n")
+        plan = json.loads(good("plan", "region1", "--json", sysroot=directory))
+        assert "1 retired memory block stays offline" in plan["decisions"][0]["reason"], plan
+        assert 211 not in [step["block"] for step in plan["steps"]] and len(plan["steps"]) in (3, 4), plan
+        snapshot = json.loads(good("list", "--json", sysroot=directory))
+        assert snapshot["retired_blocks"] == [179, 211] and snapshot["retired_problem"] is None, snapshot["retired_blocks"]
+        found = {f["object"]: f for f in json.loads(run("doctor", "--json", sysroot=directory).stdout)}["retired memory"]
+        assert (found["verdict"], found["found"]) == ("warn", "2 blocks retired, 1 of them online"), found
+        write("var/lib/cxl-tier/retired", text + "crc32c 0x00000000\n")
+        refused("plan", "region1", sysroot=directory, says=["cannot tell which memory is retired: a wrong checksum in line 4"])
+        found = {f["object"]: f for f in json.loads(run("doctor", "--json", sysroot=directory).stdout)}["retired memory"]
+        assert found["verdict"] == "fail" and "good copy" in found["action"], found
+        assert "region0" in good("list", sysroot=directory)
+
+
 def test_types():
     """By the configuration on a kernel without them; and two regions that share a node are said to."""
     with tempfile.TemporaryDirectory() as directory:

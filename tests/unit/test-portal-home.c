@@ -299,6 +299,34 @@ TEST(damaged_and_retired_are_nobodys)
 	end();
 }
 
+TEST(a_bad_extent_is_granted_no_more)
+{
+	enum tier_extent_state was;
+
+	begin("bad");
+	/* Never written, waiting to be zeroed, of a flight. */
+	CHECK_EQ(tier_portal_retire_extent(portal, 1, 0, &was), 0);
+	CHECK_EQ(was, TIER_EXTENT_FREE);
+	store_extent(1, TIER_EXTENT_SCRUB, B, 1);
+	CHECK_EQ(tier_portal_retire_extent(portal, 1, 1, &was), 0);
+	CHECK_EQ(was, TIER_EXTENT_SCRUB);
+	store_extent(2, TIER_EXTENT_CLAIMED, B, 1);
+	CHECK_EQ(tier_portal_retire_extent(portal, 1, 2, &was), TIER_E_BUSY);
+	CHECK_EQ(state_of(2), TIER_EXTENT_CLAIMED);
+	CHECK_EQ(tier_portal_retire_extent(portal, 1, 0, &was), 0);
+	CHECK_EQ(was, TIER_EXTENT_RETIRED);
+	store_offer(A, 0, 2, TIER_FLIGHT_REQUESTED, 15, (struct tier_extent_range){});
+	look(A, 0);
+	for (size_t i = 0; i < count; i++)
+		CHECK(tasks[i].extent > 1);
+	/* What is no bad extent is not freed by this way round. */
+	CHECK_EQ(tier_portal_unretire_extent(portal, 1, 2), TIER_E_BUSY);
+	CHECK_EQ(tier_portal_unretire_extent(portal, 1, 0), 0);
+	CHECK_EQ(state_of(0), TIER_EXTENT_FREE);
+	CHECK_EQ(state_of(1), TIER_EXTENT_RETIRED);
+	end();
+}
+
 TEST(no_more_ranges_than_an_offer_holds)
 {
 	struct tier_extent_range ranges[TIER_PORTAL_FLIGHT_RANGES];
