@@ -9,6 +9,7 @@
 #include "fd.h"
 #include "sysfs.h"
 #include "tier-ras.h"
+#include "vm-name.h"
 
 /* /proc/PID/pagemap, as the kernel's admin-guide/mm/pagemap.rst has it. */
 #define PAGEMAP_PRESENT	  (UINT64_C(1) << 63)
@@ -147,26 +148,6 @@ static void make_printable(char *text)
 			*c = '?';
 }
 
-/* "-name guest=NAME,..." or "-name NAME,..." of a QEMU; by libvirt, by hand and by us. */
-static void find_vm(const char *arguments, size_t size, char *vm, size_t vm_size)
-{
-	const char *end = arguments + size, *slash = strrchr(arguments, '/');
-	const char *program = slash ? slash + 1 : arguments;
-
-	if (strncmp(program, "qemu-", 5) != 0 && !streq(program, "kvm"))
-		return;
-	for (const char *p = arguments; p < end; p += strlen(p) + 1) {
-		const char *value = p + strlen(p) + 1;
-
-		if ((!streq(p, "-name") && !streq(p, "--name")) || value >= end)
-			continue;
-		if (strncmp(value, "guest=", 6) == 0)
-			value += 6;
-		snprintf(vm, vm_size, "%.*s", (int)strcspn(value, ","), value);
-		return;
-	}
-}
-
 static void describe(const char *pid, struct tier_page_user *user)
 {
 	_cleanup_fclose_ FILE *file = NULL;
@@ -182,9 +163,8 @@ static void describe(const char *pid, struct tier_page_user *user)
 		n = fread(arguments, 1, sizeof(arguments) - 1, file);
 	arguments[n] = '\0';
 	if (n > 0)
-		find_vm(arguments, n, user->vm, sizeof(user->vm));
+		vm_name(arguments, n, user->vm, sizeof(user->vm));
 	make_printable(user->comm);
-	make_printable(user->vm);
 }
 
 /* True: the kernel has all of these pages, and none is mapped by anybody. */

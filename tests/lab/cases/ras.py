@@ -232,8 +232,7 @@ def case_an_extent_of_a_portal_is_granted_no_more(lab):
     told = await_event(a, "extent", "extent 0 is hit")
     assert told["extent"] == 0 and told["home"] == "A" and "no flight has it; this host retires it" in told["text"], told
     await_event(a, "retired", "extent 0 retired: it was free, and is granted to no flight any more")
-    shown = a.tierctl("portal", "show", "--json").json()
-    portal = (shown if isinstance(shown, list) else shown["portals"])[0]
+    portal = call(a, "Portals").json()["portals"][0]
     assert portal["retiredExtents"] == 1, portal
     # The control area is everybody's: nothing can be taken out of use but all of it.
     media_error(lab, 1, 0x3000)
