@@ -273,6 +273,11 @@ TEST(what_is_online_but_for_retired_blocks_is_online)
 	/* A retired block that could not be taken offline is online like the others. */
 	mark(t, 0, 64);
 	plan_movable(t, TIER_E_BUSY, &problem);
+	put_online(t, 0, 8, TIER_ZONE_MOVABLE);
+	plan = plan_movable(t, 0, NULL);
+	CHECK_STR(plan->decisions[0].reason, "already online in Movable");
+	CHECK_EQ(plan->step_count, 0);
+	tier_plan_free(plan);
 	tier_topology_free(t);
 }
 

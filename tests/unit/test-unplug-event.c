@@ -45,6 +45,7 @@ TEST(other_lines_are_passed_over)
 		"pcieport 0000:20:00.0: pciehp: Slot(2): Button press: will power off in 5 sec",
 		"console: pcieport 0000:20:00.0: pciehp: Slot(2): Button press: will power on in 5",
 		"console: pcieport ../../x: pciehp: Slot(2): Button press: will power off in 5 sec",
+		"console: pcieport a/../b: pciehp: Slot(2): Button press: will power off in 5 sec",
 		"console: pcieport ..: pciehp: Slot(2): Button press: will power off in 5 sec",
 		"console: pcieport 0000:20:00.0: pciehp: Slot(../2): Button press: will power off",
 		"console: pcieport 0000:20:00.0: pciehp: Slot(): Button press: will power off in 5",
