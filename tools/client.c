@@ -141,7 +141,7 @@ struct follow {
 	bool done;
 };
 
-static int on_reply(sd_varlink *link, sd_json_variant *parameters, const char *error,
+static int on_followed(sd_varlink *link, sd_json_variant *parameters, const char *error,
 		    sd_varlink_reply_flags_t flags, void *userdata)
 {
 	struct follow *follow = userdata;
@@ -191,7 +191,7 @@ int client_follow(const char *method, sd_json_variant *parameters,
 	/* The operation has a deadline of its own. */
 	sd_varlink_set_relative_timeout(link, UINT64_MAX);
 	sd_varlink_set_userdata(link, &follow);
-	r = sd_varlink_bind_reply(link, on_reply);
+	r = sd_varlink_bind_reply(link, on_followed);
 	if (r >= 0)
 		r = sd_varlink_observe(link, name, parameters);
 	if (r >= 0)

@@ -99,6 +99,25 @@ def test_declared_and_rivals(directory):
     assert daemon.stop() == 0
 
 
+def test_events_and_retired(directory):
+    """A daemon that has nothing to do with this machine's memory has no events of it, and retires none of it."""
+    daemon = Daemon(PROGRAM, directory)
+    assert daemon.call("Events") == {"events": []}
+    assert daemon.call("Events", sinceUsec=1) == {"events": []}
+    assert daemon.call("Retired") == {"retired": []}
+    assert "plain files only" in daemon.refused("Retire", region="region0", offset=0).text
+    assert daemon.refused("Unretire", id="0x1").parameters == {"parameter": "id"}
+    assert daemon.refused("Unretire", id="0x1:0x2x").parameters == {"parameter": "id"}
+    # Who follows is answered at once, and may go away.
+    connection = daemon.connect()
+    connection.socket.sendall(b'{"method":"io.cxltier.Manager.Events","parameters":{},"more":true}\0')
+    assert connection.receive("Events") == {"events": []}
+    assert not connection.replied()
+    connection.close()
+    daemon.call("Ping")
+    assert daemon.stop() == 0
+
+
 def test_unknown_key(directory):
     with open(f"{directory}/bad.conf", "w") as file:
         file.write("[Daemon]\nRatio=301\nRation=1\n")
@@ -206,6 +225,8 @@ def test_permissions(directory):
         "BeginFlight": {"vm": "box", "destination": "B", "ramBytes": MIB},
         "AcceptFlight": {"portal": "lake", "source": 0, "sourceSlot": 0, "flight": uuid},
         "EndFlight": {"flight": uuid},
+        "Retire": {"region": "region0", "offset": 0},
+        "Unretire": {"id": "0x1:0x2"},
     }
     for method, parameters in calls.items():
         error, what, following = as_nobody(lambda: (lambda r: (r.error, r.object, r.next))(
@@ -213,7 +234,7 @@ def test_permissions(directory):
         assert error == "PermissionDenied", (method, error)
         assert what == method and "root" in following, (what, following)
     # Whatever only looks is for everybody; so is a rehearsal.
-    for method in ("Ping", "GetInfo", "List", "Portals", "Flights", "Offers"):
+    for method in ("Ping", "GetInfo", "List", "Portals", "Flights", "Offers", "Events", "Retired"):
         as_nobody(lambda: daemon.call(method))
     assert as_nobody(lambda: daemon.refused("Online", regions=["region99"], dryRun=True).error) == "Refused"
     assert digest(portal) == before
