@@ -76,17 +76,18 @@ static bool parse_eject_disabled(const char *text, struct tier_unplug *unplug)
 static bool parse_lost(const char *text, struct tier_unplug *unplug)
 {
 	unsigned long long start, last;
+	char name[32];
 	unsigned mapping;
 	int used = 0;
 
 	if (sscanf(text, "kmem %31[a-z0-9.]: mapping%u: 0x%16llx-0x%16llx cannot be hotremoved%n",
-		   unplug->device, &mapping, &start, &last, &used) != 4 ||
+		   name, &mapping, &start, &last, &used) != 4 ||
 	    used == 0 || last < start || last == UINT64_MAX)
 		return false;
 	unplug->kind = TIER_UNPLUG_LOST;
 	unplug->start = start;
 	unplug->bytes = last - start + 1;
-	return unplug->bytes > 0;
+	return copy_name(unplug->device, sizeof(unplug->device), name, strlen(name));
 }
 
 int tier_unplug_parse(const char *line, struct tier_unplug *ret)
