@@ -5,6 +5,7 @@ import json
 import subprocess
 
 from cases import deadline
+from errors import hold, media_error, poison, qmp
 from flying import refused
 from rules import blocks, call, configure, expect_online
 
@@ -15,41 +16,6 @@ REGION = "region-of-serial-1"
 SECOND = "region-of-serial-2"
 VICTIM = {}
 RULE = "[Daemon]\nOnline=movable\nRatio=400\n"
-
-# Touches its memory, says where one page of it lies, and reads it again when it is told to.
-HOLDER = r"""
-import mmap, os, struct, sys
-m = mmap.mmap(-1, 4 << 20)
-for at in range(0, len(m), 4096):
-    m[at] = 7
-import ctypes
-address = ctypes.addressof(ctypes.c_char.from_buffer(m)) + (2 << 20)
-with open("/proc/self/pagemap", "rb") as f:
-    f.seek(address // 4096 * 8)
-    entry, = struct.unpack("<Q", f.read(8))
-print("holder", os.getpid(), (entry & ((1 << 55) - 1)) * 4096, flush=True)
-while os.path.exists("/run/holder"):
-    m[0]
-    __import__("time").sleep(0.05)  # interval of a deadline
-print("others", m[1 << 20], flush=True)
-print("bad", m[2 << 20], flush=True)
-"""
-
-
-def qmp(lab, command, **arguments):
-    text = json.dumps({"execute": command, "arguments": {k.replace("_", "-"): v for k, v in arguments.items()}})
-    done = subprocess.run([lab.scenario.HOST, "qmp", "A", text], text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def poison(lab, device, dpa, length=64):
-    qmp(lab, "cxl-inject-poison", path=f"/machine/peripheral/dev{device}", start=dpa, length=length)
-
-
-def media_error(lab, device, dpa):
-    """What a device says when it meets a line that it cannot correct."""
-    qmp(lab, "cxl-inject-general-media-event", path=f"/machine/peripheral/dev{device}", log="fatal", flags=1, dpa=dpa,
-        descriptor=1, type=0, sub_type=0, transaction_type=1, cme_ev_flags=0, cme_count=0)
 
 
 def events(host, kind=None):
@@ -95,14 +61,11 @@ def setup(lab):
 @deadline(240)
 def case_error_names_who_is_hit_and_retires_the_block(lab):
     a = lab["A"]
-    node = next(r["target_node"] for r in a.tierctl("list", "regions", "--json").json() if r["name"] == REGION)
-    a.run("touch /run/holder")
-    holder = a.start("numactl", f"--membind={node}", "python3", "-I", "-S", "-c", HOLDER)
-    pid, address = map(int, holder.wait_line("holder", 60).split()[1:])
+    holder, pid, address = hold(a, REGION)
     follow = a.start("tierctl", "events", "--follow", "--json")
     dpa, block = address - start_of(a, REGION), address // BLOCK
     assert 0 <= dpa < 1 << 30, f"the page is not in the region: {address:#x}"
-    media_error(lab, 0, dpa)
+    media_error(a, 0, dpa)
 
     error = await_event(a, "media", f"device address {dpa:#x}")
     assert [user["pid"] for user in error["users"]] == [pid], error
@@ -139,7 +102,7 @@ def case_plans_leave_it_out_and_a_restart_changes_nothing(lab):
     a.tierctl("online", REGION, timeout=240)
     expect_without(a, REGION, [VICTIM["block"]])
     # Once more in the same place: told, and not retired twice.
-    media_error(lab, 0, VICTIM["dpa"])
+    media_error(a, 0, VICTIM["dpa"])
     a.wait_for("[ $(tierctl events --json | grep -c '\"kind\" : \"media\"') = 2 ]", "second event")
     assert len(a.tierctl("retired", "--json").json()) == 1
 
@@ -197,7 +160,7 @@ def case_it_is_still_retired_after_a_reboot(lab):
     a.write(f"{STATE}/events", kept[1])
     configure(a, RULE)
     SECOND = a.create_region(2)
-    poison(lab, 1, 3 * BLOCK + 0x1000, 256)
+    poison(a, 1, 3 * BLOCK + 0x1000, 256)
     a.start_daemon()
     REGION = a.create_region(1)
     await_online(a, REGION, 7)
@@ -214,7 +177,7 @@ def case_it_is_still_retired_after_a_reboot(lab):
 
 def case_what_has_no_address_names_the_device(lab):
     a = lab["A"]
-    qmp(lab, "cxl-inject-memory-module-event", path="/machine/peripheral/dev0", log="warning", flags=1, type=1,
+    qmp(a, "cxl-inject-memory-module-event", path="/machine/peripheral/dev0", log="warning", flags=1, type=1,
         sub_type=0, health_status=2, media_status=1, additional_status=0, life_used=5, temperature=40,
         dirty_shutdown_count=0, corrected_volatile_error_count=0, corrected_persistent_error_count=0)
     told = await_event(a, "module", "Media Status Change, PERFORMANCE_DEGRADED, media Not Ready")
@@ -228,14 +191,14 @@ def case_an_extent_of_a_portal_is_granted_no_more(lab):
     a.tierctl("offline", SECOND, "--to-devdax", timeout=240)
     a.tierctl("portal", "format", SECOND, "--host", "A", "--host", "B")
     a.rescan()
-    media_error(lab, 1, BLOCK + 0x2000)
+    media_error(a, 1, BLOCK + 0x2000)
     told = await_event(a, "extent", "extent 0 is hit")
     assert told["extent"] == 0 and told["home"] == "A" and "no flight has it; this host retires it" in told["text"], told
     await_event(a, "retired", "extent 0 retired: it was free, and is granted to no flight any more")
     portal = call(a, "Portals").json()["portals"][0]
     assert portal["retiredExtents"] == 1, portal
     # The control area is everybody's: nothing can be taken out of use but all of it.
-    media_error(lab, 1, 0x3000)
+    media_error(a, 1, 0x3000)
     assert await_event(a, "control-area", "control area, where every host keeps its records")["priority"] == "crit"
     a.tierctl("unretire", f"0x2:{BLOCK + 0x2000:#x}")
     await_event(a, "unretired", "extent 0 is zeroed, and free again")
@@ -265,7 +228,7 @@ def case_a_device_that_is_asked_for_is_refused_or_evacuated(lab):
     dax = a.run(f"ls -d /sys/bus/cxl/devices/{REGION}/dax_region*/dax[0-9]*").out.split("/")[-1].strip()
     mapper = a.start("python3", "-I", "-S", "-c", MAPPER, f"/dev/{dax}")
     pid = mapper.wait_line("mapped by", 60).split()[-1]
-    qmp(lab, "device_del", id="dev0")
+    qmp(a, "device_del", id="dev0")
     told = await_event(a, "unplug-refused", "stays on, though its removal was asked for", 120)
     assert f"{REGION}: is mapped: process {pid} (python3) maps it" in told["text"], told
     # Longer than the kernel would have waited.
@@ -274,7 +237,7 @@ def case_a_device_that_is_asked_for_is_refused_or_evacuated(lab):
     a.run(f"kill -KILL {pid}")
     mapper.wait(30)
     a.tierctl("online", REGION, timeout=240)
-    qmp(lab, "device_del", id="dev0")
+    qmp(a, "device_del", id="dev0")
     await_event(a, "unplugged", "it may be taken out", 120)
     a.wait_for("! cxl list -M | grep -q '\"serial\":1,'", "end of the memdev")
     assert in_qemu(lab) == {"dev1"}

@@ -8,6 +8,7 @@ import subprocess
 
 import paths
 from cases import deadline
+from errors import hold, media_error
 from flying import refused
 from holding import PINNER, PINS, Holder
 from portal_bytes import digest
@@ -150,6 +151,25 @@ def case_reload(lab):
     b.run("systemctl reload cxl-tierd")
     assert last.startswith(f"{DROP_IN}:3: ") and "stays in force" in last, last
     assert properties(b, "cxl-tierd", "MainPID") == pid, "it was started again"
+
+
+def case_an_error_is_seen_from_within_the_sandbox(lab):
+    """The kernel's events, another user's pages and the list of retired memory are all within its reach."""
+    b, region = lab["B"], REGIONS[2]
+    assert "cxl-tierd reads the kernel's events" in b.tierctl("doctor").out
+    holder, pid, address = hold(b, region, "65534")
+    start = int(b.run(f"cat /sys/bus/cxl/devices/{region}/resource").out, 16)
+    media_error(b, 1, address - start)
+    b.wait_for("journalctl -b -u cxl-tierd CXL_TIER_DECISION=retired -o cat | grep -q 'taken offline'", "retirement", 60)
+    told = journal(b, "CXL_TIER_DECISION=media")[-1]["MESSAGE"]
+    assert f"process {pid} (python3) maps it" in told, told
+    assert f"0x2:{address - start:#x}" in b.run("cat /var/lib/cxl-tier/retired").out.replace(" ", ":")
+    b.run("rm /run/holder")
+    assert holder.wait(60) == 128 + 7, holder.text()
+    b.tierctl("unretire", f"0x2:{address - start:#x}")
+    b.tierctl("offline", region, timeout=240)
+    b.tierctl("online", region, timeout=240)
+    expect_online(b, region, "Movable")
 
 
 def case_restart_and_stop_touch_nothing(lab):
