@@ -138,8 +138,8 @@ struct manager {
 	struct recovery *recoveries; /* recovery.c */
 	unsigned guard_starts;	     /* of daemons in this boot since one reached a portal */
 	struct tier_watchdog *watchdog;
-	struct offline *offline; /* offline.c; NULL: none is under way */
-	bool watchdog_failed; /* told */
+	struct offline *offline;      /* offline.c; NULL: none is under way */
+	bool watchdog_failed;	      /* told */
 	struct events *events;	      /* events.c */
 	struct ras *ras;	      /* ras.c; NULL: the kernel tells nothing */
 	struct tier_retired *retired; /* retired.c; NULL: not of this machine, or unknown */

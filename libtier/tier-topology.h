@@ -139,8 +139,8 @@ struct tier_region {
 	size_t memdev_count;
 	uint64_t *serials;    /* one per memdev, same order */
 	uint64_t *dpa_starts; /* where its part of each memdev begins, in the device's addresses */
-	int target_node;   /* node its memory goes to when onlined; TIER_ABSENT_NODE if not told */
-	bool shares_node;  /* another region's memory goes to the same node */
+	int target_node;  /* node its memory goes to when onlined; TIER_ABSENT_NODE if not told */
+	bool shares_node; /* another region's memory goes to the same node */
 	enum tier_memory_type type;
 	bool type_by_kernel; /* else by the configuration, and the kernel does not act on it */
 };

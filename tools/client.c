@@ -142,7 +142,7 @@ struct follow {
 };
 
 static int on_followed(sd_varlink *link, sd_json_variant *parameters, const char *error,
-		    sd_varlink_reply_flags_t flags, void *userdata)
+		       sd_varlink_reply_flags_t flags, void *userdata)
 {
 	struct follow *follow = userdata;
 

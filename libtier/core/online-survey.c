@@ -158,11 +158,10 @@ int online_survey(const struct tier_topology *topology, const struct tier_region
 		return r;
 	/* What is in use already is no worse for it. */
 	if (topology->retired_code && memory.online == 0)
-		return tier_problem_set(problem, TIER_E_REFUSED, region->name,
-					topology->retired_problem.next,
-					"cannot be onlined: %.64s: %.240s",
-					topology->retired_problem.object,
-					topology->retired_problem.text);
+		return tier_problem_set(
+			problem, TIER_E_REFUSED, region->name, topology->retired_problem.next,
+			"cannot be onlined: %.64s: %.240s", topology->retired_problem.object,
+			topology->retired_problem.text);
 	*ret = memory;
 	return 0;
 }

@@ -132,10 +132,9 @@ static int build_region(const void *element, sd_json_variant **ret)
 	int r = sd_json_variant_new_array(&memdevs, NULL, 0);
 
 	for (size_t i = 0; r >= 0 && i < g->memdev_count; i++)
-		r = sd_json_variant_append_arraybo(&memdevs,
-						   SD_JSON_BUILD_PAIR_STRING("name", g->memdevs[i]),
-						   JSON_U64("serial", g->serials[i]),
-						   JSON_U64("dpa_start", g->dpa_starts[i]));
+		r = sd_json_variant_append_arraybo(
+			&memdevs, SD_JSON_BUILD_PAIR_STRING("name", g->memdevs[i]),
+			JSON_U64("serial", g->serials[i]), JSON_U64("dpa_start", g->dpa_starts[i]));
 	if (r < 0)
 		return r;
 	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_STRING("name", g->name),

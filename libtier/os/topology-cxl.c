@@ -45,8 +45,7 @@ static int read_region_memdevs(struct tier_region *region, struct cxl_region *fr
 
 		if (memdev && topology_region_add_memdev(region, cxl_memdev_get_devname(memdev),
 							 cxl_memdev_get_serial(memdev),
-							 cxl_decoder_get_dpa_resource(decoder)) <
-				      0)
+							 cxl_decoder_get_dpa_resource(decoder)) < 0)
 			return -ENOMEM;
 	}
 	return 0;

@@ -130,8 +130,7 @@ static int read_retired(const char *sysroot, struct tier_topology *topology)
 	struct tier_retired *retired;
 	int r;
 
-	topology->retired_code =
-		tier_retired_load(sysroot, &retired, &topology->retired_problem);
+	topology->retired_code = tier_retired_load(sysroot, &retired, &topology->retired_problem);
 	if (topology->retired_code)
 		return 0;
 	r = tier_retired_mark(topology, retired);

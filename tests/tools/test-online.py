@@ -307,7 +307,8 @@ def test_retired():
         for serial in 1, 2:
             text += f"0x{serial} 0x8100040 0x40 1795292102890243 poison\n"
         write("var/lib/cxl-tier/retired", text + "crc32c 0x7e90e0b9\n")
-        # Where its part of the device begins is not in this dump: all of it may be bad.
+        # Where its part of the device begins is not in the dump: all of it may be bad.
+        os.unlink(f"{directory}/sys/bus/cxl/devices/decoder5.0/dpa_resource")
         refused("plan", "region1", sysroot=directory, says=["all of its memory blocks are retired", "tierctl retired"])
         write("sys/bus/cxl/devices/decoder5.0/dpa_resource", "0x100000\n")
         write("sys/bus/cxl/devices/decoder4.0/dpa_resource", "0x0\n")

@@ -89,7 +89,7 @@ static inline struct tier_region *add_region(struct tier_topology *t, uint64_t s
 		 (int)(start / (16 * GIB)) - 1);
 	for (unsigned i = 0; i < ways; i++) {
 		snprintf(memdev, sizeof(memdev), "mem%d", (int)serials[i] - 1);
-		CHECK_EQ(topology_region_add_memdev(region, memdev, serials[i]), 0);
+		CHECK_EQ(topology_region_add_memdev(region, memdev, serials[i], 0), 0);
 		((struct tier_memdev *)tier_topology_memdev(t, memdev))->ram_free_bytes -=
 			bytes / ways;
 	}

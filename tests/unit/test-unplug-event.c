@@ -49,13 +49,15 @@ TEST(other_lines_are_passed_over)
 		"console: pcieport ..: pciehp: Slot(2): Button press: will power off in 5 sec",
 		"console: pcieport 0000:20:00.0: pciehp: Slot(../2): Button press: will power off",
 		"console: pcieport 0000:20:00.0: pciehp: Slot(): Button press: will power off in 5",
-		"console: pcieport 0123456789012345678901234567890123: pciehp: Slot(2): Button press: "
+		"console: pcieport 0123456789012345678901234567890123: pciehp: Slot(2): Button "
+		"press: "
 		"will power off in 5 sec",
 		"console: memory memory: Offline failed.",
 		"console: memory memory3x: Offline failed.",
 		"console: memory memory99999999999999999999: Offline failed.",
 		"console: x memory memory32: Offline failed.",
-		"console: kmem dax0.0: mapping0: 0x5-0x4 cannot be hotremoved until the next reboot",
+		"console: kmem dax0.0: mapping0: 0x5-0x4 cannot be hotremoved until the next "
+		"reboot",
 		"console: kmem dax0.0: mapping0: 0x0-0xffffffffffffffff cannot be hotremoved",
 		"console: kmem /x: mapping0: 0x0-0xfff cannot be hotremoved",
 	};
