@@ -271,10 +271,12 @@ def needs_series(path):
 
 
 def on_which(files, labels, mode, seed):
-    """[(file, label of a kernel)]: of two kernels each file gets both in a long run, else one that the seed chooses."""
+    """[(file, label of a kernel)]: of two kernels each file gets both in a long run, else one that the seed chooses; of
+    the files that rotate, every second one, then the others with the next seed."""
     chosen = []
+    rotating = [path for path in files if says(path, "ROTATES = True")]
     for i, path in enumerate(files):
-        if says(path, "ONLY_LONG = True") and mode != "long":
+        if mode != "long" and (says(path, "ONLY_LONG = True") or path in rotating and (rotating.index(path) + seed) % 2):
             these = []
         elif says(path, 'KERNEL = "stock"'):
             these = [label for label in labels if label in ("stock", "debian")]
@@ -283,7 +285,9 @@ def on_which(files, labels, mode, seed):
         elif needs_series(path):
             these = labels[:1]
         else:
-            these = labels if mode == "long" else [labels[(i + seed) % len(labels)]]
+            # One that rotates has its turn at every second seed, and then on the other kernel than the last time.
+            turn = seed // 2 if path in rotating else seed
+            these = labels if mode == "long" else [labels[(i + turn) % len(labels)]]
         chosen += [(path, label) for label in these]
     return chosen
 

@@ -88,6 +88,14 @@ def prove_suites(top):
             or chosen["long"] != both | {("t", "p"), ("r", "s")} or chosen["stock"] != {(file, "s") for file in "aotr"}
             or chosen["own"] != {(file, "o") for file in "aot"}):
         wrong.append(f"which file runs on which kernel: {chosen}")
+    with habit.sample(dict.fromkeys(("u.py", "v.py"), "ROTATES = True\n")) as at:
+        turns = [tuple((os.path.basename(path)[0], label[0]) for path, label in suites.on_which(
+            [f"{at}/u.py", f"{at}/v.py"], two, mode, seed)) for mode, seed in (
+                ("normal", 4), ("normal", 5), ("normal", 6), ("normal", 7), ("long", 4))]
+    if ([{file for file, _ in turn} for turn in turns[:4]] != [{"u"}, {"v"}, {"u"}, {"v"}]
+            or set(turns[0] + turns[1] + turns[2] + turns[3]) != {(file, label) for file in "uv" for label in "ps"}
+            or len(turns[4]) != 4):
+        wrong.append(f"whose turn it is: {turns}")
     slow = suites.Suite("slow", -1, lambda context: [])
     with tempfile.TemporaryFile("w+") as out:
         kept, sys.stdout = sys.stdout, out

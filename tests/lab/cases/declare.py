@@ -9,6 +9,7 @@ from rules import configure, expect_offline, expect_online, reload
 from scenario import HOST
 
 TOPOLOGY = "declared"
+ROTATES = True
 DECLARED = """[Region pair]
 Create=3 2
 InterleaveGranularity=1K

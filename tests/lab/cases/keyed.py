@@ -12,6 +12,7 @@ from scenario import Guest
 
 TOPOLOGY = "two-hosts"
 SETUP_DEADLINE = 400
+ROTATES = True
 DEADLINE = 300
 DEVICE = paths.DEVICES / "portal0"
 PORTAL_FILE = "/src/build/lab/portal-file"

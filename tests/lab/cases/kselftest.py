@@ -11,6 +11,7 @@ import kernels
 from cases import Skip, deadline
 
 TOPOLOGY = "switched"
+ROTATES = True
 KERNEL = "patched"
 SETUP_DEADLINE = 400
 TESTS = "/tmp/selftests"

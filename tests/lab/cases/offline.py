@@ -13,6 +13,7 @@ from holding import PINNER, PINS, Holder, offline
 from rules import SOCKET, blocks, call, configure, expect_offline, expect_online
 
 TOPOLOGY = "one-host-two-regions"
+ROTATES = True
 FIRST, SECOND = "region-of-serial-1", "region-of-serial-2"
 LAKE = "/dev/shm/lake"
 FILLER = """

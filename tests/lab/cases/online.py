@@ -369,7 +369,7 @@ def case_introspection(lab):
     text = a.run("varlinkctl", "introspect", SOCKET, "io.cxltier.Manager").out
     methods = set(re.findall(r"^method (\w+)", text, re.M))
     assert {"Ping", "GetInfo", "List", "Plan", "Online", "Offline", "Portals", "Flights", "Offers", "Rescan", "Reload",
-            "BeginFlight", "AcceptFlight", "EndFlight"} == methods, methods
+            "BeginFlight", "AcceptFlight", "EndFlight", "Events", "Retired", "Retire", "Unretire"} == methods, methods
     assert "error PermissionDenied" in text and "error Refused" in text, text
     assert "io.cxltier.Manager" in a.run("varlinkctl", "info", SOCKET).out
     daemons, tools = call(a, "List").json()["topology"], a.tierctl("list", "--json").json()

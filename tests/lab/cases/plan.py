@@ -7,6 +7,7 @@ from flying import refused
 from rules import DROP_IN, blocks, call, configure, decision, expect_offline, expect_online, reload
 
 TOPOLOGY = "one-host-two-regions"
+ROTATES = True
 PARAMETERS = "/sys/module/memory_hotplug/parameters"
 GIB = 1 << 30
 # By serial number: 1 has 1 GiB, 2 has 512 MiB.

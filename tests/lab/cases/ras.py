@@ -10,6 +10,7 @@ from flying import refused
 from rules import blocks, call, configure, expect_online
 
 TOPOLOGY = "one-host-two-regions"
+ROTATES = True
 BLOCK = 128 << 20
 STATE = "/var/lib/cxl-tier"
 REGION = "region-of-serial-1"

@@ -5,6 +5,7 @@ from flying import expect_clean, refused
 from scenario import Failure
 
 NAME = "odd"
+ROTATES = True
 DIRECTORY = f"/run/cxl-tier/vm/{NAME}"
 SHARED = f"-object memory-backend-file,id=ram,size=128M,mem-path={DIRECTORY}/ram,share=on,align=2M"
 

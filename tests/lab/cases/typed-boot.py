@@ -16,6 +16,7 @@ import paths
 from cases import deadline
 from nodes import meminfo, node_of, region_of, used_mib
 
+ROTATES = True
 KERNEL = "patched"
 DEADLINE = 200
 MAX_NODES = 1024

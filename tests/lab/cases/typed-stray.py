@@ -11,6 +11,7 @@ import nodes
 from cases import deadline
 from nodes import cgroup, hog, meminfo, node_of, region_of, untouched, used_mib
 
+ROTATES = True
 KERNEL = "patched"
 NUMA_BALANCING = "/sys/kernel/debug/sched/numa_balancing"
 

@@ -98,10 +98,10 @@ until {condition}; do [ "$(date +%s)" -lt "$end" ] || exit 1; read -t 0.05 <> <(
         if self.run("bash", "-c", script, check=False, timeout=seconds + 60).code != 0:
             raise Failure(f"{self.name}: no {what} within {seconds} s")
 
-    def start_daemon(self, *options):
+    def start_daemon(self, *options, environment=()):
         """cxl-tierd as a plain process, for hosts without an init system."""
-        self.daemon = self.start("sh", "-c", 'echo $$ >/run/cxl-tierd.pid; exec /usr/sbin/cxl-tierd "$@"', "cxl-tierd",
-                                 *options)
+        self.daemon = self.start("sh", "-c", 'echo $$ >/run/cxl-tierd.pid; exec env "$@"', "cxl-tierd", *environment,
+                                 "/usr/sbin/cxl-tierd", *options)
         self.wait_for("varlinkctl call /run/cxl-tier/cxl-tierd.socket io.cxltier.Manager.Ping '{}' >/dev/null 2>&1",
                       "answer of cxl-tierd")
 
