@@ -29,6 +29,17 @@ void ras_devices(struct manager *manager, const struct tier_topology *topology);
 /* Has every poison list read again. */
 void ras_look_again(struct manager *manager);
 
+/* ---- ras-tell.c: an error as an event ---- */
+
+struct users;
+/* @place, @users: NULL if there are none; @where: for people. */
+void ras_note(struct manager *manager, const struct tier_ras_event *event,
+	      const struct tier_ras_place *place, const struct users *users, const char *where);
+/* One for each place, with who is hit there; after @deadline_usec nobody is searched for any more. */
+void ras_note_places(struct manager *manager, const struct tier_topology *topology,
+		     const struct tier_ras_event *event, const struct tier_ras_place *places,
+		     size_t count, uint64_t deadline_usec);
+
 /* ---- ras-users.c: who is hit ---- */
 
 struct users {

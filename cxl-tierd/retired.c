@@ -12,17 +12,7 @@
 
 bool retired_has(const struct manager *manager, uint64_t serial, uint64_t dpa, uint64_t bytes)
 {
-	const struct tier_retired *list = manager->retired;
-	uint64_t at = dpa;
-
-	/* Sorted, so that entries which together cover the range follow each other. */
-	for (size_t i = 0; list && i < list->count; i++) {
-		const struct tier_retirement *e = &list->entries[i];
-
-		if (e->serial == serial && e->dpa <= at && at - e->dpa < e->bytes)
-			at = e->dpa + e->bytes;
-	}
-	return at - dpa >= bytes;
+	return manager->retired && tier_retired_covers(manager->retired, serial, dpa, bytes);
 }
 
 int retired_start(struct manager *manager)

@@ -150,6 +150,10 @@ int tier_retired_format(const struct tier_retired *retired, char **ret);
  */
 int tier_retired_add(struct tier_retired *retired, const struct tier_retirement *entry);
 
+/** tier_retired_covers() - is all of it retired already? */
+bool tier_retired_covers(const struct tier_retired *retired, uint64_t serial, uint64_t dpa,
+			 uint64_t bytes);
+
 /** tier_retired_remove() - the entry that begins at @dpa. Return: 0; TIER_E_NOT_FOUND. */
 int tier_retired_remove(struct tier_retired *retired, uint64_t serial, uint64_t dpa);
 

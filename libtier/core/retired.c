@@ -41,19 +41,19 @@ static int compare(const struct tier_retirement *a, const struct tier_retirement
 	return (a->dpa > b->dpa) - (a->dpa < b->dpa);
 }
 
-/* The caller has checked that it does not overflow. */
-static bool covered(const struct tier_retired *retired, const struct tier_retirement *entry)
+bool tier_retired_covers(const struct tier_retired *retired, uint64_t serial, uint64_t dpa,
+			 uint64_t bytes)
 {
-	uint64_t at = entry->dpa;
+	uint64_t at = dpa;
 
 	/* By entries that overlap or touch each other; they are sorted. */
 	for (size_t i = 0; i < retired->count; i++) {
 		const struct tier_retirement *e = &retired->entries[i];
 
-		if (e->serial == entry->serial && e->dpa <= at && e->dpa + e->bytes > at)
+		if (e->serial == serial && e->dpa <= at && at - e->dpa < e->bytes)
 			at = e->dpa + e->bytes;
 	}
-	return at >= entry->dpa + entry->bytes;
+	return at - dpa >= bytes;
 }
 
 int tier_retired_add(struct tier_retired *retired, const struct tier_retirement *entry)
@@ -63,7 +63,7 @@ int tier_retired_add(struct tier_retired *retired, const struct tier_retirement 
 
 	if (entry->bytes == 0 || entry->dpa > TIER_UNKNOWN_U64 - entry->bytes)
 		return -EINVAL;
-	if (covered(retired, entry))
+	if (tier_retired_covers(retired, entry->serial, entry->dpa, entry->bytes))
 		return TIER_E_BUSY;
 	for (char *c = copy.reason; *c; c++)
 		if (*c < ' ' || *c > '~')
