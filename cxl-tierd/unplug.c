@@ -251,12 +251,11 @@ static void handle_lost(struct manager *manager, const struct tier_unplug *unplu
 	(void)sd_json_buildo(&json, SD_JSON_BUILD_PAIR_UNSIGNED("start", unplug->start),
 			     SD_JSON_BUILD_PAIR_UNSIGNED("length", unplug->bytes),
 			     SD_JSON_BUILD_PAIR_VARIANT("users", users.json));
-	events_add(
-		manager, LOG_CRIT, "memory-lost", unplug->device, json,
-		"its device has gone while memory of it, 0x%" PRIx64 " bytes at 0x%" PRIx64
-		", was online: what lay there is lost, and the kernel may not survive it; %s; end "
-		"them, and boot this host again",
-		unplug->bytes, unplug->start, users.text);
+	events_add(manager, LOG_CRIT, "memory-lost", unplug->device, json,
+		   "its device has gone while memory of it, 0x%" PRIx64 " bytes at 0x%" PRIx64
+		   ", was online: what lay there is lost, also to the kernel; %s; boot this host "
+		   "again",
+		   unplug->bytes, unplug->start, users.text);
 	users_done(&users);
 }
 
