@@ -24,6 +24,8 @@ ALLOWANCE = 2
 TOTAL_BUDGET = 45 * 60
 # How often a randomized simulation runs.
 SIM_SEEDS = {"fast": 1000, "normal": 10000, "long": 1000000}
+# Of the simulation's directed cases one in so many.
+SIM_EVERY = {"fast": 8, "normal": 1, "long": 1}
 
 ENTER = "tests/lab/enter"
 LOGS = "build/check"
@@ -57,7 +59,8 @@ class Context:
     def command(self, *words, live=False, env=None, name=None):
         """Run one command; its output goes to a log, and is shown at once if live. Status and text come back."""
         path = f"{LOGS}/{name or self.suite}.log"
-        environment = dict(os.environ, TIER_SEED=str(self.seed), TIER_SIM_SEEDS=str(SIM_SEEDS[self.mode]))
+        environment = dict(os.environ, TIER_SEED=str(self.seed), TIER_SIM_SEEDS=str(SIM_SEEDS[self.mode]),
+                           TIER_SIM_EVERY=str(SIM_EVERY[self.mode]))
         if self.mode == "long":
             environment["LAB_SANITIZE"] = environment["LAB_ALL"] = "1"
         environment.update(env or {})

@@ -99,9 +99,9 @@ until {condition}; do [ "$(date +%s)" -lt "$end" ] || exit 1; read -t 0.05 <> <(
             raise Failure(f"{self.name}: no {what} within {seconds} s")
 
     def start_daemon(self, *options, environment=()):
-        """cxl-tierd as a plain process, for hosts without an init system."""
-        self.daemon = self.start("sh", "-c", 'echo $$ >/run/cxl-tierd.pid; exec env "$@"', "cxl-tierd", *environment,
-                                 "/usr/sbin/cxl-tierd", *options)
+        """cxl-tierd as a plain process, for hosts without an init system; the OOM killer spares it as it does the unit."""
+        script = 'echo $$ >/run/cxl-tierd.pid; echo -900 >/proc/self/oom_score_adj; exec env "$@"'
+        self.daemon = self.start("sh", "-c", script, "cxl-tierd", *environment, "/usr/sbin/cxl-tierd", *options)
         self.wait_for("varlinkctl call /run/cxl-tier/cxl-tierd.socket io.cxltier.Manager.Ping '{}' >/dev/null 2>&1",
                       "answer of cxl-tierd")
 
