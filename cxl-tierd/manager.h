@@ -198,7 +198,10 @@ void declared_free(struct manager *manager);
  */
 bool rules_apply(struct manager *manager);
 
-/* onlining.c: what must be known of it beyond this process, and memory that is no dax device's */
+/* ordinary.c: notes hot-added memory blocks without a dax device that nobody has decided about */
+void ordinary_look(struct manager *manager, const struct tier_topology *topology);
+
+/* onlining.c: what must be known of it beyond this process */
 void onlining_load(struct manager *manager);
 void onlining_free(struct manager *manager);
 void onlining_begin(struct manager *manager, const struct region *region,
@@ -206,8 +209,9 @@ void onlining_begin(struct manager *manager, const struct region *region,
 void onlining_end(struct manager *manager);
 /* Has an earlier cxl-tierd begun to online it, and not come to its end? */
 bool onlining_was(const struct manager *manager, const struct region *region);
-/* Notes hot-added memory blocks that nobody has decided about. */
-void onlining_look(struct manager *manager, const struct tier_topology *topology);
+/* Ordinary memory blocks that have been decided about; @blocks: ascending, taken. */
+bool onlining_knows(const struct manager *manager, uint64_t block);
+void onlining_know(struct manager *manager, uint64_t *blocks, size_t count);
 void onlining_settled(struct manager *manager, const struct region *region);
 /* The block has been removed: if it is there again, that is another arrival. */
 void onlining_forget(struct manager *manager, uint64_t block);

@@ -3,8 +3,8 @@
 
 /*
  * Devices come and go. The events are the kernel's own, not those that udevd sends on when it has run its
- * rules: on a machine under load that is seconds later. Which device it was does not matter, since the
- * scan reads everything; only how soon there is one does.
+ * rules in other processes. Which device it was does not matter, since the scan reads everything; only how
+ * soon there is one does.
  *
  * A dax device that has got its driver is complete: at once. Memory blocks of a device appear one after
  * the other, each with an event of its own, and are to be seen together: after a moment of quiet. So with
@@ -146,7 +146,7 @@ static int watch(struct manager *manager)
 	if (manager->udev)
 		manager->monitor = udev_monitor_new_from_netlink(manager->udev, "kernel");
 	if (!manager->monitor)
-		return -errno;
+		return errno > 0 ? -errno : -ENOMEM;
 	/* Not fatal: full, so that a burst is not lost, needs privilege. */
 	(void)udev_monitor_set_receive_buffer_size(manager->monitor, RECEIVE_BUFFER_BYTES);
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(subsystems); i++)

@@ -16,8 +16,11 @@
  * two blocks, or two attempts at one, ten seconds at the most while nothing moves.
  */
 
-/* Systemd gives a service 90 s to end. */
+/* Without the event loop, which beats meanwhile: as long as systemd gives a service, if nobody says. */
 #define STOP_MSEC 80000
+
+/* At the daemon's end, whoever asked has so long to take the reply. */
+#define REPLY_MSEC 1000
 
 struct deferred {
 	struct deferred *next;
@@ -64,9 +67,17 @@ static void offline_free(struct offline *offline)
 }
 DEFINE_CLEANUP(struct offline *, offline_free)
 
+/* The same region, or runs of memory blocks that have some in common. */
 bool offline_busy(const struct manager *manager, const char *region)
 {
-	return manager->offline && streq(manager->offline->region, region);
+	uint64_t first, last, own_first, own_last;
+
+	if (!manager->offline)
+		return false;
+	if (tier_run_parse(region, &first, &last) == 0 &&
+	    tier_run_parse(manager->offline->region, &own_first, &own_last) == 0)
+		return first <= own_last && own_first <= last;
+	return streq(manager->offline->region, region);
 }
 
 /* May the daemon change memory? If not, a pause is asked for. */
@@ -218,6 +229,17 @@ static int read_report(const struct offline *offline, sd_json_variant **ret)
 	return sd_json_parse(text, 0, ret, NULL, NULL);
 }
 
+/* There is no event loop any more that would, and whoever asked may not read. */
+static void write_reply(sd_varlink *link)
+{
+	uint64_t end = manager_monotonic_usec() + REPLY_MSEC * UINT64_C(1000);
+	struct pollfd poll_fd = {.fd = sd_varlink_get_fd(link), .events = POLLOUT};
+
+	while ((sd_varlink_get_events(link) & POLLOUT) > 0 && manager_monotonic_usec() < end)
+		if (poll(&poll_fd, 1, REPLY_MSEC) <= 0 || sd_varlink_process(link) <= 0)
+			break;
+}
+
 static void conclude(struct offline *offline)
 {
 	struct offline_message *result = &offline->result;
@@ -243,8 +265,9 @@ static void conclude(struct offline *offline)
 		(void)varlink_reply_plan(offline->link, offline->plan, report);
 	else if (offline->link)
 		(void)varlink_refuse_with(offline->link, &result->problem, report);
-	if (offline->link)
-		(void)sd_varlink_flush(offline->link);
+	/* Otherwise the event loop writes it; it may be that nobody reads. */
+	if (offline->link && offline->manager->stopping)
+		write_reply(offline->link);
 	sd_json_variant_unref(report);
 }
 
@@ -292,7 +315,12 @@ static int start(struct offline *offline, const struct offline_request *request)
 	if (r >= 0)
 		r = sd_event_add_child(manager->event, &offline->child, offline->pid, WEXITED,
 				       on_end, offline);
-	/* If that failed, the socket closes, and the process puts back what it has and ends. */
+	if (r < 0 && offline->pid > 0) {
+		/* It has hardly begun, puts back what it has, and ends. */
+		close(offline->socket);
+		offline->socket = -1;
+		(void)waitpid(offline->pid, NULL, 0);
+	}
 	return r;
 }
 

@@ -87,10 +87,26 @@ static int compare(const void *a, const void *b)
 	return (*left > *right) - (*left < *right);
 }
 
-static bool knows(const struct onlining *state, uint64_t block)
+bool onlining_knows(const struct manager *manager, uint64_t block)
 {
+	const struct onlining *state = &manager->onlining;
+
 	return state->known_count > 0 &&
 	       bsearch(&block, state->known, state->known_count, sizeof(block), compare) != NULL;
+}
+
+void onlining_know(struct manager *manager, uint64_t *blocks, size_t count)
+{
+	struct onlining *state = &manager->onlining;
+	bool same = count == state->known_count;
+
+	for (size_t i = 0; same && i < count; i++)
+		same = blocks[i] == state->known[i];
+	free(state->known);
+	state->known = blocks;
+	state->known_count = count;
+	if (!same)
+		save(manager);
 }
 
 static bool add_known(struct onlining *state, uint64_t first, uint64_t last)
@@ -179,89 +195,6 @@ bool onlining_was(const struct manager *manager, const struct region *region)
 
 	return streq(state->name, region->name) && state->start == region->start &&
 	       state->bytes == region->bytes;
-}
-
-/* The run that was being onlined, if the block is of it: it is finished as the one that it was. */
-static bool of_interrupted(const struct onlining *state, uint64_t block, char name[static 32])
-{
-	uint64_t first, last;
-
-	if (tier_run_parse(state->name, &first, &last) < 0 || block < first || block > last)
-		return false;
-	snprintf(name, 32, "%s", state->name);
-	return true;
-}
-
-static void note_run(struct manager *manager, const struct tier_topology *topology, uint64_t first,
-		     uint64_t last)
-{
-	struct region *noted;
-	char name[32];
-
-	if (!of_interrupted(&manager->onlining, first, name))
-		tier_run_name(name, first, last);
-	else if (tier_run_parse(name, &first, &last) < 0)
-		return;
-	noted = region_note(manager, name, first * topology->block_bytes,
-			    (last - first + 1) * topology->block_bytes);
-	if (!noted)
-		return;
-	noted->ordinary = true;
-	noted->waits = !noted->settled;
-}
-
-/* Those that wait are not known yet: who is killed now has not decided about them. */
-static void know_others(struct manager *manager, const struct tier_topology *topology,
-			const bool *arrived)
-{
-	struct onlining *state = &manager->onlining;
-	size_t count = 0;
-	bool changed = false;
-	uint64_t *known = calloc(topology->block_count + 1, sizeof(*known));
-
-	if (!known)
-		return;
-	for (size_t i = 0; i < topology->block_count; i++) {
-		if (arrived[i] || !tier_block_is_ordinary(topology, &topology->blocks[i]))
-			continue;
-		changed |= count >= state->known_count ||
-			   state->known[count] != topology->blocks[i].index;
-		known[count++] = topology->blocks[i].index;
-	}
-	changed |= count != state->known_count;
-	free(state->known);
-	state->known = known;
-	state->known_count = count;
-	if (changed)
-		save(manager);
-}
-
-void onlining_look(struct manager *manager, const struct tier_topology *topology)
-{
-	const struct tier_block *blocks = topology->blocks;
-	bool *arrived;
-
-	if (manager->options.sysroot)
-		return;
-	arrived = calloc(topology->block_count + 1, sizeof(*arrived));
-	if (!arrived)
-		return;
-	for (size_t i = 0; i < topology->block_count; i++)
-		arrived[i] = blocks[i].state == TIER_BLOCK_OFFLINE &&
-			     !knows(&manager->onlining, blocks[i].index) &&
-			     tier_block_is_ordinary(topology, &blocks[i]);
-	for (size_t i = 0, last; i < topology->block_count; i = last + 1) {
-		last = i;
-		if (!arrived[i])
-			continue;
-		while (last + 1 < topology->block_count && arrived[last + 1] &&
-		       blocks[last + 1].index == blocks[last].index + 1 &&
-		       blocks[last + 1].node == blocks[i].node)
-			last++;
-		note_run(manager, topology, blocks[i].index, blocks[last].index);
-	}
-	know_others(manager, topology, arrived);
-	free(arrived);
 }
 
 void onlining_settled(struct manager *manager, const struct region *region)

@@ -106,6 +106,22 @@ static int add_ordinary(struct manager *manager, struct tier_online_request **re
 	return 0;
 }
 
+/* The rest is not to be had, or not wanted any more, so the beginning goes as well. */
+static void take_back(struct manager *manager, struct region *noted)
+{
+	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
+	_cleanup_(tier_plan_freep) struct tier_plan *plan = NULL;
+	struct tier_problem problem;
+	int r = tier_topology_read(manager->options.sysroot, &topology, &problem);
+
+	if (r == 0)
+		r = tier_plan_offline(topology, noted->name, false, &plan, &problem);
+	if (r == 0)
+		r = manager_apply(manager, plan, &problem);
+	if (r != 0)
+		log_problem(LOG_ERR, "half-online", &problem);
+}
+
 /* Only those that wait; returns how many. */
 static size_t keep_waiting(struct manager *manager, const struct tier_topology *topology,
 			   struct tier_online_request *requests, size_t count)
@@ -117,8 +133,10 @@ static size_t keep_waiting(struct manager *manager, const struct tier_topology *
 
 		if (!noted)
 			continue;
+		if (onlining_was(manager, noted) && requests[i].zone == TIER_ONLINE_NO)
+			take_back(manager, noted);
 		/* It is finished before anything else begins. */
-		if (onlining_was(manager, noted)) {
+		else if (onlining_was(manager, noted)) {
 			requests[0] = requests[i];
 			requests[0].resume = true;
 			requests[0].zone = manager->onlining.zone;
@@ -137,22 +155,6 @@ static const struct tier_online_request *request_of(const struct tier_online_pol
 		if (streq(policy->requests[i].region, region))
 			return &policy->requests[i];
 	return NULL;
-}
-
-/* The rest could not be had, so the beginning goes as well. */
-static void take_back(struct manager *manager, struct region *noted)
-{
-	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
-	_cleanup_(tier_plan_freep) struct tier_plan *plan = NULL;
-	struct tier_problem problem;
-	int r = tier_topology_read(manager->options.sysroot, &topology, &problem);
-
-	if (r == 0)
-		r = tier_plan_offline(topology, noted->name, false, &plan, &problem);
-	if (r == 0)
-		r = manager_apply(manager, plan, &problem);
-	if (r != 0)
-		log_problem(LOG_ERR, "half-online", &problem);
 }
 
 static void online(struct manager *manager, struct region *noted, const char *rule,

@@ -298,7 +298,7 @@ static int scan_regions(struct manager *manager, bool everything, struct tier_pr
 		manager_alive(manager);
 		scan_region(manager, topology, &topology->regions[i], everything);
 	}
-	onlining_look(manager, topology);
+	ordinary_look(manager, topology);
 	retired_portals(manager, topology);
 	ras_devices(manager, topology);
 	return 0;

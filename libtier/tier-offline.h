@@ -128,10 +128,10 @@ struct tier_offline_result {
 	char region[32];
 	bool keep_partial;
 	uint64_t block_bytes;
-	uint64_t elapsed_usec;
-	size_t block_count;   /* that were to go */
-	size_t offline_count; /* of them that are offline because of this */
-	uint64_t *stay;	      /* blocks that could not go; the first is the one in @holders */
+	uint64_t elapsed_usec; /* without what @between took */
+	size_t block_count;    /* that were to go */
+	size_t offline_count;  /* of them that are offline because of this */
+	uint64_t *stay;	       /* blocks that could not go; the first is the one in @holders */
 	size_t stay_count;
 	uint64_t *lost; /* blocks that went and could not be put back */
 	size_t lost_count;

@@ -273,7 +273,7 @@ unsigned tier_trace_enable(struct tier_trace *trace);
  * tier_trace_next() - the next line, without waiting
  * @ret: valid until the next call
  *
- * Return: 0; TIER_E_NOT_FOUND: none for now; negative errno.
+ * Return: 0; TIER_E_NOT_FOUND: there is none yet; negative errno.
  */
 int tier_trace_next(struct tier_trace *trace, const char **ret);
 

@@ -133,13 +133,47 @@ int client_call(const char *method, sd_json_variant *parameters, sd_json_variant
 	return r < 0 ? fail_lost(method) : r;
 }
 
+/*
+ * A call with many replies, which @on_reply gets, until it sets @over; closes the link. Nothing may come
+ * for days. 0; 1: interrupted; negative: the connection was lost.
+ */
+static int receive(sd_varlink *link, const char *method, sd_json_variant *parameters,
+		   sd_varlink_reply_t on_reply, void *userdata, const bool *over)
+{
+	char name[128];
+	int r;
+
+	snprintf(name, sizeof(name), INTERFACE "%s", method);
+	sd_varlink_set_relative_timeout(link, UINT64_MAX);
+	sd_varlink_set_userdata(link, userdata);
+	r = sd_varlink_bind_reply(link, on_reply);
+	if (r >= 0)
+		r = sd_varlink_observe(link, name, parameters);
+	while (r >= 0 && !*over && !tool_interrupted()) {
+		r = sd_varlink_process(link);
+		if (r == 0)
+			r = sd_varlink_wait(link, UINT64_MAX);
+	}
+	sd_varlink_close_unref(link);
+	return *over ? 0 : tool_interrupted() ? 1 : r < 0 ? r : -ENOTCONN;
+}
+
 struct follow {
+	const char *method;
 	void (*progress)(void *userdata, sd_json_variant *reply);
 	void *userdata;
 	sd_json_variant *reply; /* the last one */
-	char *error;
-	bool done;
+	int result;
+	bool over;
 };
+
+/* Prints an error that came instead of a reply. */
+static int fail_received(const char *method, const char *error, sd_json_variant *reply)
+{
+	/* Some local errors come as an error id of their own. */
+	return strcmp(error, SD_VARLINK_ERROR_DISCONNECTED) == 0 ? fail_lost(method)
+								 : fail_reply(method, error, reply);
+}
 
 static int on_followed(sd_varlink *link, sd_json_variant *parameters, const char *error,
 		       sd_varlink_reply_flags_t flags, void *userdata)
@@ -150,28 +184,11 @@ static int on_followed(sd_varlink *link, sd_json_variant *parameters, const char
 		follow->progress(follow->userdata, parameters);
 		return 0;
 	}
-	follow->done = true;
-	follow->error = error ? strdup(error) : NULL;
+	follow->progress(follow->userdata, NULL);
+	follow->result = error ? fail_received(follow->method, error, parameters) : 0;
 	follow->reply = sd_json_variant_ref(parameters);
+	follow->over = true;
 	return 0;
-}
-
-/* Until the last reply. 1: interrupted; negative: the connection was lost. */
-static int follow_replies(sd_varlink *link, struct follow *follow)
-{
-	while (!follow->done) {
-		int r = sd_varlink_process(link);
-
-		if (tool_interrupted())
-			return 1;
-		if (r == 0)
-			r = sd_varlink_wait(link, UINT64_MAX);
-		if (r < 0)
-			return r;
-	}
-	return follow->error && strcmp(follow->error, SD_VARLINK_ERROR_DISCONNECTED) == 0
-		       ? -ENOTCONN
-		       : 0;
 }
 
 int client_follow(const char *method, sd_json_variant *parameters,
@@ -179,34 +196,19 @@ int client_follow(const char *method, sd_json_variant *parameters,
 		  void (*progress)(void *userdata, sd_json_variant *reply), void *userdata,
 		  sd_json_variant **ret_reply)
 {
-	struct follow follow = {.progress = progress, .userdata = userdata};
-	char name[128];
+	struct follow follow = {.method = method, .progress = progress, .userdata = userdata};
 	sd_varlink *link;
 	int r = connect_daemon(&link);
 
 	*ret_reply = NULL;
 	if (r < 0)
 		return fail_connect(r);
-	snprintf(name, sizeof(name), INTERFACE "%s", method);
-	/* The operation has a deadline of its own. */
-	sd_varlink_set_relative_timeout(link, UINT64_MAX);
-	sd_varlink_set_userdata(link, &follow);
-	r = sd_varlink_bind_reply(link, on_followed);
-	if (r >= 0)
-		r = sd_varlink_observe(link, name, parameters);
-	if (r >= 0)
-		r = follow_replies(link, &follow);
-	sd_varlink_close_unref(link);
-	progress(userdata, NULL);
-	if (r > 0)
-		r = tool_fail(interrupted);
-	else if (r < 0)
-		r = fail_lost(method);
-	else if (follow.error)
-		r = fail_reply(method, follow.error, follow.reply);
-	free(follow.error);
+	r = receive(link, method, parameters, on_followed, &follow, &follow.over);
 	*ret_reply = follow.reply;
-	return r;
+	if (r == 0)
+		return follow.result;
+	progress(userdata, NULL);
+	return r > 0 ? tool_fail(interrupted) : fail_lost(method);
 }
 
 struct listening {
@@ -217,17 +219,13 @@ struct listening {
 	bool over;
 };
 
-static int on_heard(sd_varlink *link, sd_json_variant *parameters, const char *error_id,
+static int on_heard(sd_varlink *link, sd_json_variant *parameters, const char *error,
 		    sd_varlink_reply_flags_t flags, void *userdata)
 {
 	struct listening *listening = userdata;
 
-	if (error_id && strcmp(error_id, SD_VARLINK_ERROR_DISCONNECTED) == 0)
-		listening->result = fail_lost(listening->method);
-	else if (error_id)
-		listening->result = fail_reply(listening->method, error_id, parameters);
-	else
-		listening->result = listening->on_reply(listening->userdata, parameters);
+	listening->result = error ? fail_received(listening->method, error, parameters)
+				  : listening->on_reply(listening->userdata, parameters);
 	listening->over = listening->result != 0 || !(flags & SD_VARLINK_REPLY_CONTINUES);
 	return 0;
 }
@@ -237,30 +235,12 @@ int client_listen(const char *method, sd_json_variant *parameters,
 {
 	struct listening listening = {.method = method, .on_reply = on_reply, .userdata = userdata};
 	sd_varlink *link;
-	char name[128];
-	int r;
+	int r = connect_daemon(&link);
 
-	r = connect_daemon(&link);
 	if (r < 0)
 		return fail_connect(r);
-	/* Nothing may happen for days. */
-	sd_varlink_set_relative_timeout(link, UINT64_MAX);
-	sd_varlink_set_userdata(link, &listening);
-	snprintf(name, sizeof(name), INTERFACE "%s", method);
-	r = sd_varlink_bind_reply(link, on_heard);
-	if (r >= 0)
-		r = sd_varlink_observe(link, name, parameters);
-	while (r >= 0 && !listening.over && !tool_interrupted()) {
-		r = sd_varlink_process(link);
-		if (r == 0)
-			r = sd_varlink_wait(link, UINT64_MAX);
-		if (r == -EINTR)
-			r = 0;
-	}
-	sd_varlink_close_unref(link);
-	if (r < 0 && !listening.over)
-		return fail_lost(method);
-	return listening.result;
+	r = receive(link, method, parameters, on_heard, &listening, &listening.over);
+	return r < 0 ? fail_lost(method) : listening.result;
 }
 
 int client_open(struct client **ret)

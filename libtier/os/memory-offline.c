@@ -118,9 +118,7 @@ static int take_blocks(struct run *run, const struct tier_plan *plan)
 
 		if (step->action != TIER_STEP_OFFLINE)
 			continue;
-		if (run->job.options->between &&
-		    run->job.options->between(run->job.options->userdata) != 0)
-			run->job.cancelled = true;
+		(void)offline_between(&run->job);
 		/* Of several blocks that stay, the first is told of. */
 		run->job.problem = first ? &problem : whole;
 		r = run->job.cancelled

@@ -27,8 +27,8 @@ struct offline_job {
 	const struct tier_offline_options *options;
 	struct tier_offline_result *result;
 	struct tier_problem *problem;
-	uint64_t begun_usec, deadline_usec;
-	uint64_t done_bytes; /* of blocks that went */
+	uint64_t begun_usec, deadline_usec; /* as if others had had no time in between */
+	uint64_t done_bytes;		    /* of blocks that went */
 	bool cancelled;
 	bool hung; /* the kernel has a process of ours that it does not let go of */
 };
@@ -39,6 +39,8 @@ struct offline_job {
  * problem, and the block in the result's list of those that stay.
  */
 int offline_block(struct offline_job *job, uint64_t block, enum tier_zone *ret_zone);
+/* Others may change memory for a moment, which counts as none; it may be cancelled then. How long it was. */
+uint64_t offline_between(struct offline_job *job);
 void offline_tell(const struct offline_job *job, enum tier_offline_phase phase, uint64_t block,
 		  uint64_t part_bytes);
 

@@ -14,10 +14,8 @@
 /* Within that, the kernel has tried each page that is left several times. */
 #define SETTLED_USEC (3 * SECOND)
 /* Between two looks at the block's pages, and how much longer than a look that is at least. */
-#define LOOK_USEC  (SECOND / 5)
-#define LOOK_SHARE 10
-/* It takes notice of a signal between two rounds, each of which may move a whole block. */
-#define GRACE_MSEC   (120 * 1000)
+#define LOOK_USEC    (SECOND / 5)
+#define LOOK_SHARE   10
 #define MAPPERS_USEC (10 * SECOND)
 
 /*
@@ -135,17 +133,28 @@ static int attempt(struct work *work)
 		if (now_usec() >= end)
 			break;
 	}
-	r = sysfs_write_end(&writer, GRACE_MSEC);
+	r = sysfs_write_end(&writer, SYSFS_GRACE_MSEC);
 	job->hung |= r == -EINPROGRESS;
 	return r;
 }
 
-/* May others change memory for a moment? False: cancelled. */
-static bool between(struct offline_job *job)
+uint64_t offline_between(struct offline_job *job)
 {
+	uint64_t began = now_usec(), spent;
+
 	if (job->options->between && job->options->between(job->options->userdata) != 0)
 		job->cancelled = true;
-	return !job->cancelled;
+	spent = now_usec() - began;
+	job->begun_usec += spent;
+	job->deadline_usec += spent;
+	return spent;
+}
+
+/* May others change memory for a moment? False: cancelled. */
+static bool between(struct work *work)
+{
+	work->changed_usec += offline_between(work->job);
+	return !work->job->cancelled;
 }
 
 /* How the kernel left the block. */
@@ -269,7 +278,7 @@ static int evacuate(struct work *work)
 				  now_usec() - work->changed_usec < STUCK_USEC));
 		else
 			again = (r == -EBUSY || r == -EAGAIN) && ++refusals < limit;
-		if (!again || !between(job))
+		if (!again || !between(work))
 			break;
 	}
 	return r == 0 ? 0 : fail(work, r);

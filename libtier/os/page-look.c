@@ -6,17 +6,6 @@
 #include "page-look.h"
 #include "topology-read.h"
 
-static int open_proc(const struct sysfs *sysfs, const char *format, ...)
-{
-	va_list arguments;
-	int fd;
-
-	va_start(arguments, format);
-	fd = sysfs_open_file(sysfs, O_RDONLY, format, arguments);
-	va_end(arguments);
-	return fd;
-}
-
 int page_look_new(struct page_look *ret, uint64_t block, uint64_t block_bytes)
 {
 	struct page_look look = {.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE)};
@@ -45,7 +34,7 @@ void page_look_done(struct page_look *look)
 static int read_numbers(const struct page_look *look, const struct sysfs *sysfs, const char *name,
 			uint64_t *numbers)
 {
-	_cleanup_close_ int fd = open_proc(sysfs, "proc/%s", name);
+	_cleanup_close_ int fd = sysfs_open_file(sysfs, O_RDONLY, "proc/%s", name);
 	size_t bytes = look->page_count * sizeof(*numbers);
 
 	if (fd < 0)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <unistd.h>
 
 #include "rivals.h"
@@ -47,15 +46,11 @@ static void files_done(struct files *files)
 	free(files->all);
 }
 
-static DIR *open_directory(const struct sysfs *sysfs, const char *format, ...)
+static DIR *open_directory(const struct sysfs *sysfs, const char *path)
 {
-	va_list arguments;
+	int fd = sysfs_open_file(sysfs, O_RDONLY | O_DIRECTORY, "%s", path);
 	DIR *directory;
-	int fd;
 
-	va_start(arguments, format);
-	fd = sysfs_open_file(sysfs, O_RDONLY | O_DIRECTORY, format, arguments);
-	va_end(arguments);
 	if (fd < 0)
 		return NULL;
 	directory = fdopendir(fd);
@@ -75,7 +70,7 @@ static bool known(const struct files *files, const char *name)
 static int list_directory(const struct sysfs *sysfs, const char *path, const char *suffix,
 			  struct files *files)
 {
-	DIR *directory = open_directory(sysfs, "%s", path);
+	DIR *directory = open_directory(sysfs, path);
 	size_t before = files->count;
 	struct dirent *entry;
 	int r = 0;

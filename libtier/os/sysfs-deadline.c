@@ -61,7 +61,7 @@ int sysfs_write_begin(const struct sysfs *sysfs, struct sysfs_writer *ret, const
 	va_list arguments;
 
 	va_start(arguments, format);
-	_cleanup_close_ int fd = sysfs_open_file(sysfs, O_WRONLY, format, arguments);
+	_cleanup_close_ int fd = sysfs_vopen_file(sysfs, O_WRONLY, format, arguments);
 	va_end(arguments);
 	return begin(ret, fd, value);
 }
@@ -101,8 +101,8 @@ int sysfs_write_end(struct sysfs_writer *writer, int grace_msec)
 	writer->pidfd = -1;
 	if (stopped) {
 		(void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-		if (grace_msec >= 0 && sysfs_write_wait(&(struct sysfs_writer){pidfd}, -1,
-							grace_msec) != SYSFS_WRITE_ENDED)
+		if (sysfs_write_wait(&(struct sysfs_writer){pidfd}, -1, grace_msec) !=
+		    SYSFS_WRITE_ENDED)
 			return -EINPROGRESS;
 	}
 
@@ -119,11 +119,11 @@ int sysfs_write_deadline(const struct sysfs *sysfs, const char *value, int timeo
 	int r;
 
 	va_start(arguments, format);
-	_cleanup_close_ int fd = sysfs_open_file(sysfs, O_WRONLY, format, arguments);
+	_cleanup_close_ int fd = sysfs_vopen_file(sysfs, O_WRONLY, format, arguments);
 	va_end(arguments);
 	r = begin(&writer, fd, value);
 	if (r < 0)
 		return r;
 	(void)sysfs_write_wait(&writer, -1, timeout_msec);
-	return sysfs_write_end(&writer, -1);
+	return sysfs_write_end(&writer, SYSFS_GRACE_MSEC);
 }

@@ -60,7 +60,7 @@ static int open_path(const struct sysfs *sysfs, int flags, const char *path)
 	}
 }
 
-int sysfs_open_file(const struct sysfs *sysfs, int flags, const char *format, va_list arguments)
+int sysfs_vopen_file(const struct sysfs *sysfs, int flags, const char *format, va_list arguments)
 {
 	char path[PATH_MAX];
 	int length = vsnprintf(path, sizeof(path), format, arguments);
@@ -68,6 +68,17 @@ int sysfs_open_file(const struct sysfs *sysfs, int flags, const char *format, va
 	if (length < 0 || (size_t)length >= sizeof(path))
 		return -ENAMETOOLONG;
 	return open_path(sysfs, flags, path);
+}
+
+int sysfs_open_file(const struct sysfs *sysfs, int flags, const char *format, ...)
+{
+	va_list arguments;
+	int fd;
+
+	va_start(arguments, format);
+	fd = sysfs_vopen_file(sysfs, flags, format, arguments);
+	va_end(arguments);
+	return fd;
 }
 
 /* Reads until the end or until the buffer is full; terminates. Returns bytes or -errno. */
@@ -92,7 +103,7 @@ static ssize_t read_all(int fd, char *buffer, size_t size)
 static int read_string(const struct sysfs *sysfs, char *buffer, size_t size, const char *format,
 		       va_list arguments)
 {
-	_cleanup_close_ int fd = sysfs_open_file(sysfs, O_RDONLY, format, arguments);
+	_cleanup_close_ int fd = sysfs_vopen_file(sysfs, O_RDONLY, format, arguments);
 	char text[4097];
 
 	if (fd < 0)
@@ -178,7 +189,7 @@ int sysfs_read_text(const struct sysfs *sysfs, char **ret, const char *format, .
 	va_list arguments;
 
 	va_start(arguments, format);
-	_cleanup_close_ int fd = sysfs_open_file(sysfs, O_RDONLY, format, arguments);
+	_cleanup_close_ int fd = sysfs_vopen_file(sysfs, O_RDONLY, format, arguments);
 	va_end(arguments);
 	if (fd < 0)
 		return outcome(-fd);
@@ -202,7 +213,7 @@ int sysfs_read_text(const struct sysfs *sysfs, char **ret, const char *format, .
 static int read_link(const struct sysfs *sysfs, char *buffer, size_t size, const char *format,
 		     va_list arguments)
 {
-	_cleanup_close_ int fd = sysfs_open_file(sysfs, O_PATH | O_NOFOLLOW, format, arguments);
+	_cleanup_close_ int fd = sysfs_vopen_file(sysfs, O_PATH | O_NOFOLLOW, format, arguments);
 	char text[PATH_MAX];
 
 	if (fd < 0)
@@ -247,7 +258,7 @@ bool sysfs_exists(const struct sysfs *sysfs, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	_cleanup_close_ int fd = sysfs_open_file(sysfs, O_PATH, format, arguments);
+	_cleanup_close_ int fd = sysfs_vopen_file(sysfs, O_PATH, format, arguments);
 	va_end(arguments);
 	return fd >= 0;
 }
@@ -292,7 +303,7 @@ int sysfs_list(const struct sysfs *sysfs, struct sysfs_names *ret, const char *p
 	va_list arguments;
 
 	va_start(arguments, format);
-	int fd = sysfs_open_file(sysfs, O_RDONLY | O_DIRECTORY, format, arguments);
+	int fd = sysfs_vopen_file(sysfs, O_RDONLY | O_DIRECTORY, format, arguments);
 	va_end(arguments);
 	if (fd < 0)
 		return outcome(-fd);
@@ -332,7 +343,7 @@ int sysfs_write(const struct sysfs *sysfs, const char *value, const char *format
 	ssize_t n;
 
 	va_start(arguments, format);
-	_cleanup_close_ int fd = sysfs_open_file(sysfs, O_WRONLY, format, arguments);
+	_cleanup_close_ int fd = sysfs_vopen_file(sysfs, O_WRONLY, format, arguments);
 	va_end(arguments);
 	if (fd < 0)
 		return fd;

@@ -74,9 +74,12 @@ void sysfs_names_done(struct sysfs_names *names);
 int sysfs_write(const struct sysfs *sysfs, const char *value, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* The kernel takes notice of a signal between two rounds, each of which may move a whole block. */
+#define SYSFS_GRACE_MSEC (120 * 1000)
+
 /*
- * The same in a process of its own that is killed when @timeout_msec have passed: -ETIMEDOUT. For
- * writes in which the kernel works until a signal comes, as when it offlines a memory block with a
+ * The same in a process of its own that is killed when @timeout_msec have passed: -ETIMEDOUT, or
+ * -EINPROGRESS if not even that ends it in SYSFS_GRACE_MSEC. For writes in which the kernel works until a signal comes, as when it offlines a memory block with a
  * pinned page in ZONE_MOVABLE.
  */
 int sysfs_write_deadline(const struct sysfs *sysfs, const char *value, int timeout_msec,
@@ -103,12 +106,14 @@ enum sysfs_write_event sysfs_write_wait(const struct sysfs_writer *writer, int w
 					int timeout_msec);
 /*
  * Kills it unless it has ended. Returns 0 or the negative errno of the kernel's answer; -ETIMEDOUT if
- * it was killed; -EINPROGRESS if it still was not gone after @grace_msec, -1: however long it takes.
+ * it was killed; -EINPROGRESS if it still was not gone after @grace_msec.
  */
 int sysfs_write_end(struct sysfs_writer *writer, int grace_msec);
 
 /* A descriptor or a negative errno. */
-int sysfs_open_file(const struct sysfs *sysfs, int flags, const char *format, va_list arguments)
+int sysfs_vopen_file(const struct sysfs *sysfs, int flags, const char *format, va_list arguments)
 	__attribute__((format(printf, 3, 0)));
+int sysfs_open_file(const struct sysfs *sysfs, int flags, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 #endif

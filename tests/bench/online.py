@@ -7,8 +7,8 @@ every CPU busy and memory nearly full; in turns, so that a machine that becomes 
 kernel's, by kprobes: tests/bench/guest/arrivals.py. Then 64 devices at once, DIMMs and regions, with cxl-tierd, and
 once more with the daemon killed on the way.
 
-ARRIVALS=N: instead of 30 for each owner and condition. An owner that misses an arrival is out of the comparison of
-times, which fails.
+ARRIVALS=N: instead of 30 for each owner and condition. The benchmark fails if the kernel or cxl-tierd misses an arrival,
+or if udev misses all; one that udev misses counts as long as it was waited for.
 """
 
 import json
@@ -24,6 +24,8 @@ TITLE = "From a device's arrival to its last memory block online"
 HOST, REGION_SIZE = "O", "512M"
 ARRIVALS = int(os.environ.get("ARRIVALS", "30"))
 ROUND = 10
+# How long tests/bench/guest/arrivals.py waits for one.
+MISSED_SECONDS = 120
 OWNERS = "kernel", "cxl-tierd", "udev"
 RULES = "[Daemon]\nOnline=movable\nRatio=10000\nOrdinaryMemory=movable\n"
 # As ndctl has it (daxctl/daxdev-reconfigure@.service), which Debian leaves out, but for what it calls: its
@@ -122,6 +124,8 @@ def at_once(lab, kill):
     regions = [create_region(lab, i + 1) for i in range(REGIONS)]
     if kill:
         half = int(lab.run(*wait, "--half", *regions))
+        if half >= DIMMS + REGIONS:
+            raise RuntimeError("all devices were online before cxl-tierd could be killed")
         lab.run("systemctl kill --signal=KILL cxl-tierd")
         say(f"killed when {half} of {DIMMS + REGIONS} devices were online")
     found = int(lab.run(*wait, *regions))
@@ -131,10 +135,11 @@ def at_once(lab, kill):
 
 
 def compare(times, missed):
-    """The ratios that count; an owner that onlined nothing, or not always, has none."""
-    lost = [f"{owner} {'pressed' if pressed else 'idle'}: {count}" for (owner, pressed), count in missed.items() if count]
-    if any(owner != "udev" for owner, _ in (key for key, count in missed.items() if count)) or not all(times.values()):
-        raise RuntimeError(f"arrivals were missed: {', '.join(lost)}")
+    """The ratios that count."""
+    for (owner, pressed), count in missed.items():
+        if count and (owner != "udev" or not times[owner, pressed]):
+            raise RuntimeError(f"{owner}, {'pressed' if pressed else 'idle'}: {count} arrivals were missed")
+        times[owner, pressed] += count * [MISSED_SECONDS]
 
     def figure(text, ours, peer, peer_name, target, more=False):
         return {"figure": text, "unit": "s", "ours": round(ours, 4), "peer": round(peer, 4), "peer_name": peer_name,

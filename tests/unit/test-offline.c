@@ -36,6 +36,7 @@ static struct {
 	int refusals;
 	int64_t now_usec, wake_usec;
 	int attempts, between, cancel_between;
+	int64_t pause_usec; /* how long others take in between */
 	uint64_t at, slow_pages;
 	int64_t begun_usec;
 	uint64_t fail_online; /* a block that does not come back */
@@ -259,6 +260,7 @@ static int on_wake(void *userdata)
 
 static int on_between(void *userdata)
 {
+	k.now_usec += k.pause_usec;
 	return k.between++ == k.cancel_between;
 }
 
@@ -361,6 +363,20 @@ TEST(stuck_without_a_deadline)
 	CHECK_HAS(problem.text, "2 pinned");
 	CHECK_EQ(strstr(problem.text, "within"), NULL);
 	check_states(ALL("online"));
+	end();
+}
+
+/* What others do in between takes nothing of its time: a block that goes slowly still has all of it. */
+TEST(pauses_are_not_counted)
+{
+	begin("Movable");
+	k.pause_usec = 100 * SECOND;
+	k.blocks[3] = SLOW;
+	k.slow_pages = 16;
+	CHECK_EQ(run(60, false), 0);
+	CHECK(k.between >= BLOCKS && k.now_usec >= BLOCKS * 100 * SECOND);
+	CHECK(result.elapsed_usec < 60 * (uint64_t)SECOND);
+	check_states(ALL("offline"));
 	end();
 }
 

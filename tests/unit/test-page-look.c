@@ -130,6 +130,8 @@ TEST(two_looks)
 
 TEST(who_maps_them)
 {
+	static const char arguments[] =
+		"/usr/bin/qemu-kvm\0-name\0guest=web1,debug-threads=on\0-m\0001G";
 	const uint64_t vm[] = {PRESENT | FRAME | 5, PRESENT | (FRAME + 4), PRESENT | (FRAME + 9),
 			       FRAME + 4, PRESENT | (FRAME + PAGES)};
 	const uint64_t other[] = {PRESENT | (FRAME + 9), PRESENT | 1};
@@ -144,7 +146,7 @@ TEST(who_maps_them)
 	char path[128];
 	snprintf(path, sizeof(path), "%s/proc/40/cmdline", root);
 	FILE *file = fopen(path, "we");
-	fwrite("qemu\0-name\0guest=web1,debug-threads=on\0-m\0001G", 1, 45, file);
+	fwrite(arguments, 1, sizeof(arguments), file);
 	CHECK_EQ(fclose(file), 0);
 	put_file(40, 3, "/dev/vfio/17");
 	put_file(40, 4, "socket:[1]");

@@ -41,7 +41,7 @@ def main(words):
     regions = [word for word in words[2:] if word != "--half"]
     wanted, end = int(words[0]) // (2 if "--half" in words else 1), time.monotonic() + int(words[1])
     while (found := count(regions)) < wanted and time.monotonic() < end:
-        time.sleep(0.05)
+        time.sleep(0.05)  # interval of a deadline
     print(found)
     return 0
 

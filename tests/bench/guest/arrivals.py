@@ -45,7 +45,7 @@ def wait(condition, what, seconds=SECONDS):
             if what:
                 raise SystemExit(f"arrivals: no {what} within {seconds} s")
             return False
-        time.sleep(0.02)
+        time.sleep(0.02)  # interval of a deadline
     return True
 
 

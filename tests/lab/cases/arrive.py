@@ -6,7 +6,7 @@ import re
 
 import qmp
 from cases import deadline
-from rules import blocks, configure, decision, expect_online, reload
+from rules import blocks, configure, decision, expect_offline, expect_online, reload
 
 DEADLINE = 180
 RULE = "[Region own]\nMatchSerial=1\nOnline=movable\n"
@@ -63,10 +63,8 @@ def case_nothing_new_is_needed(lab):
     assert not forks, forks
 
 
-@deadline(240)
-def case_killed_in_the_middle(lab):
-    """The daemon is killed when a part of the device is online: the next one brings the rest, into the same zone."""
-    a = lab["A"]
+def _killed_in_the_middle(a):
+    """Of an onlining that a part of the device has come through."""
     arrive = again(a)
     trap = a.start("bash", "-c", f"""
 echo ready
@@ -80,6 +78,21 @@ echo killed""")
     a.daemon.wait(30)
     online = [block for block, state in blocks(a, REGION)[0].items() if state[0] == "online"]
     assert 0 < len(online) < 4, f"the kill came too late or too early: {online}"
+
+
+@deadline(240)
+def case_killed_in_the_middle(lab):
+    """The next daemon brings the rest, into the same zone; or takes the beginning back, if it is not to be onlined."""
+    a = lab["A"]
+    _killed_in_the_middle(a)
+    configure(a, RULE.replace("movable", "no"))
+    a.start_daemon()
+    expect_offline(a, REGION)
+    assert "left offline by [Region own]" in decision(a, REGION), a.daemon.text()
+    configure(a, RULE)
+    reload(a)
+    expect_online(a, REGION, "Movable")
+    _killed_in_the_middle(a)
     # Another rule by now, for what comes next; this device is finished as it was begun.
     configure(a, RULE.replace("movable", "kernel"))
     a.start_daemon()
