@@ -35,7 +35,7 @@ import traceback
 sys.dont_write_bytecode = True
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-COMPLAINTS = re.compile(r"WARNING:|BUG:|\bOops\b|Call Trace|Kernel panic")
+COMPLAINTS = re.compile(r"WARNING:|BUG:|\bOops\b|rcu: INFO:|INFO: task|Call Trace|Kernel panic")
 SETUP_SECONDS = 300
 
 

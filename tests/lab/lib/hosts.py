@@ -167,6 +167,8 @@ def _start_one(name, spec, index, known, kernel, initramfs, layers, package_argu
     # The kernel skips this check where it sees a hypervisor, which these hosts must not see; under load it panics.
     cmdline = ["console=ttyS0", "panic=-1", "no_timer_check", "net.ifnames=0", f"lab.name={name}", f"lab.index={index}",
                f"lab.hosts={hosts}"]
+    # A host whose QEMU was stopped finds its clock ahead; that is no stall of its kernel (seconds; 300 is the most).
+    cmdline += ["rcupdate.rcu_cpu_stall_timeout=300", "watchdog_thresh=60"]
     if options["init"] == "systemd":
         cmdline += ["boot=lab", "root=lab", "systemd.show_status=1"]
     cmdline += package_arguments + options["append"]
