@@ -70,8 +70,8 @@ struct tier_step {
 	enum tier_step_action action;
 	char region[32];
 	char dax[32];
-	uint64_t block; /* index; for ONLINE and OFFLINE; TIER_UNKNOWN_U64 while the device is not
-			   bound, when it is the first .. last of the dax device's range */
+	uint64_t block; /* index; for ONLINE and OFFLINE; TIER_UNKNOWN_U64 while the device has no
+			   blocks, when it is the first .. last of the dax device's range */
 };
 
 /* One region's decision, with the sum that led to it. */

@@ -161,6 +161,9 @@ struct tier_dax {
 	uint64_t align_bytes;
 	int target_node;
 	bool memmap_on_memory;
+	/* What kmem says of all its memory, as in its state file (Linux 7.3): "unplugged", which has no
+	   memory blocks, "offline", "online_movable"...; empty if it has no such file. */
+	char state[24];
 };
 
 /* System-wide switches that decide what happens to hot-added memory. */
@@ -258,6 +261,9 @@ const struct tier_dax *tier_topology_region_dax(const struct tier_topology *topo
 const struct tier_block *tier_topology_range_blocks(const struct tier_topology *topology,
 						    uint64_t start, uint64_t bytes,
 						    size_t *ret_count);
+
+/** tier_dax_has_blocks() - is it system RAM, and has not been unplugged? */
+bool tier_dax_has_blocks(const struct tier_dax *dax);
 
 /** tier_topology_block_retired() - is a memory block retired, whether it is there or not? */
 bool tier_topology_block_retired(const struct tier_topology *topology, uint64_t index);

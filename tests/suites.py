@@ -320,17 +320,27 @@ def run_lab(context):
     return run_cases(context, on_which(files, list(context.kernels), context.mode, context.seed))
 
 
+def run_on(context, label, choose, **environment):
+    """Cases on a kernel of its own: @choose says which files."""
+    if stage(context):
+        return not_built(context, context.staged)
+    status, text = context.command("tests/lab/kernel", env={"KERNEL": label}, live=True, name=f"kernel-{label}")
+    if status != 0:
+        return [Outcome("kernel", "failed", last(text, 1))]
+    context.kernels[label] = text.rstrip().splitlines()[-1]
+    files = [path for path in sorted(glob.glob("tests/lab/cases/*.py")) if choose(path)]
+    return run_cases(context, [(path, label) for path in files], **environment)
+
+
 def run_debug(context):
     """What is about the series, on a kernel with KASAN, lockdep, DEBUG_VM and page poisoning: samples, as in the lab
     suite, since everything takes several times as long there."""
-    if stage(context):
-        return not_built(context, context.staged)
-    status, text = context.command("tests/lab/kernel", env={"KERNEL": "debug"}, live=True, name="kernel-debug")
-    if status != 0:
-        return [Outcome("kernel", "failed", last(text, 1))]
-    context.kernels["debug"] = text.rstrip().splitlines()[-1]
-    files = sorted(glob.glob("tests/lab/cases/*.py"))
-    return run_cases(context, [(path, "debug") for path in files if needs_series(path)], LAB_ALL="0")
+    return run_on(context, "debug", needs_series, LAB_ALL="0")
+
+
+def run_next(context):
+    """What depends on the kernel's way to online memory, on the newest kernel that Debian has."""
+    return run_on(context, "next", lambda path: os.path.basename(path) in ("arrive.py", "inject.py", "online.py"))
 
 
 # What the demo's report must say, and what is sane. None: any text that is not empty.
@@ -408,6 +418,7 @@ SUITES = [
     Suite("kernel", 600, run_kernel),
     Suite("lab", 1700, run_lab, long_budget=18000),
     Suite("debug", 7200, run_debug, only_long=True),
+    Suite("next", 1800, run_next, only_long=True),
     Suite("demo", 300, run_demo, long_budget=900),
 ]
 SET_UP = ("build", "stage", "kernel")

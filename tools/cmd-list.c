@@ -50,7 +50,7 @@ static void view_region(const struct tier_topology *topology, const struct tier_
 			struct region_view *view)
 {
 	const struct tier_dax *dax = NULL;
-	size_t blocks = 0, online = 0, ram = 0, devdax = 0, daxs = 0;
+	size_t blocks = 0, online = 0, ram = 0, unplugged = 0, devdax = 0, daxs = 0;
 
 	*view = (struct region_view){};
 	while ((dax = tier_topology_region_dax(topology, region->name, dax))) {
@@ -62,6 +62,7 @@ static void view_region(const struct tier_topology *topology, const struct tier_
 		daxs++;
 		devdax += dax->mode == TIER_DAX_DEVDAX;
 		ram += dax->mode == TIER_DAX_SYSTEM_RAM;
+		unplugged += dax->mode == TIER_DAX_SYSTEM_RAM && !tier_dax_has_blocks(dax);
 		view->hidden |= dax->start == TIER_UNKNOWN_U64;
 		if (dax->mode != TIER_DAX_SYSTEM_RAM)
 			continue;
@@ -83,7 +84,7 @@ static void view_region(const struct tier_topology *topology, const struct tier_
 	else if (view->hidden)
 		view->state = "system-ram";
 	else if (blocks == 0)
-		view->state = "no blocks";
+		view->state = unplugged == ram ? "unplugged" : "no blocks";
 	else if (online == 0)
 		view->state = "offline";
 	else if (online == blocks && ram == daxs)

@@ -22,26 +22,38 @@ static size_t block_steps(const struct tier_topology *topology, const struct tie
 	return offline;
 }
 
+/* Bound anew, it has blocks, which are offline; one that is unplugged can be onlined as it is if none is left out. */
+static size_t bind_steps(const struct tier_dax *dax, bool whole, struct tier_step step,
+			 struct tier_step *steps)
+{
+	static const enum tier_step_action actions[] = {TIER_STEP_BIND_DEVDAX, TIER_STEP_BIND_RAM};
+	bool bound = dax->mode == TIER_DAX_SYSTEM_RAM;
+	size_t count = !bound ? 1 : whole ? 0 : 2;
+
+	for (size_t i = 0; steps && i < count; i++) {
+		steps[i] = step;
+		steps[i].action = actions[ARRAY_SIZE(actions) - count + i];
+	}
+	return count;
+}
+
 /* All of a device that has no blocks yet, but for those that are retired. */
 static size_t unbound_steps(const struct tier_topology *topology, const struct tier_dax *dax,
 			    struct tier_step step, struct tier_step *steps)
 {
 	uint64_t size = topology->block_bytes;
 	uint64_t first = ROUND_UP(dax->start, size) / size;
-	size_t count = online_usable_bytes(topology, dax) / size, used = 1;
+	size_t count = online_usable_bytes(topology, dax) / size;
 	size_t retired = online_retired_blocks(topology, dax);
+	size_t used = bind_steps(dax, retired == 0, step, steps);
 
-	if (steps) {
-		steps[0] = step;
-		steps[0].action = TIER_STEP_BIND_RAM;
-	}
 	if (retired == 0) {
 		if (steps)
-			steps[1] = step;
-		return 2;
+			steps[used] = step;
+		return used + 1;
 	}
 	if (!steps)
-		return 1 + count - retired;
+		return used + count - retired;
 	for (uint64_t block = first; block < first + count; block++) {
 		if (tier_topology_block_retired(topology, block))
 			continue;
@@ -60,7 +72,7 @@ static size_t device_steps(const struct tier_topology *topology, const struct ti
 	if (online_usable_bytes(topology, dax) == 0)
 		return 0;
 	copy_string(step.dax, sizeof(step.dax), dax->name);
-	if (dax->mode != TIER_DAX_SYSTEM_RAM)
+	if (!tier_dax_has_blocks(dax))
 		return unbound_steps(topology, dax, step, steps);
 	blocks = tier_topology_range_blocks(topology, dax->start, dax->bytes, &count);
 	return block_steps(topology, blocks, count, step, steps);

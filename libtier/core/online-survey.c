@@ -57,7 +57,7 @@ static void survey(const struct tier_topology *topology, const struct tier_dax *
 
 	memory->daxs++;
 	memory->bytes += online_usable_bytes(topology, dax);
-	if (dax->mode != TIER_DAX_SYSTEM_RAM) {
+	if (!tier_dax_has_blocks(dax)) {
 		retired = online_retired_blocks(topology, dax);
 		memory->retired += retired;
 		memory->bytes -= retired * topology->block_bytes;

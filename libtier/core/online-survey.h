@@ -9,7 +9,7 @@ struct online_memory {
 	uint64_t bytes;		    /* whole blocks only: what can be onlined */
 	size_t blocks, online;	    /* of those devices that are system RAM */
 	enum tier_zone zone;	    /* of the online ones; MIXED when they differ */
-	size_t daxs, bound;	    /* devices, and those that are system RAM already */
+	size_t daxs, bound;	    /* devices, and those that are system RAM and have blocks */
 	bool no_movable, no_kernel; /* some offline block cannot go there */
 	enum tier_memory_type type; /* LOCAL unless the kernel keeps kernel zones from it */
 	size_t retired;		    /* blocks that are left out of all the above */

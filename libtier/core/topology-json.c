@@ -162,7 +162,8 @@ static int build_dax(const void *element, sd_json_variant **ret)
 		SD_JSON_BUILD_PAIR_STRING("mode", tier_dax_mode_name(d->mode)),
 		JSON_U64("start", d->start), JSON_U64("bytes", d->bytes),
 		JSON_U64("align_bytes", d->align_bytes), JSON_NODE("target_node", d->target_node),
-		SD_JSON_BUILD_PAIR_BOOLEAN("memmap_on_memory", d->memmap_on_memory));
+		SD_JSON_BUILD_PAIR_BOOLEAN("memmap_on_memory", d->memmap_on_memory),
+		JSON_TEXT("state", d->state));
 }
 
 static int build_number(const void *element, sd_json_variant **ret)

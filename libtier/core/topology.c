@@ -324,6 +324,11 @@ const char *tier_block_state_name(enum tier_block_state state)
 	return (size_t)state < ARRAY_SIZE(names) ? names[state] : "unknown";
 }
 
+bool tier_dax_has_blocks(const struct tier_dax *dax)
+{
+	return dax->mode == TIER_DAX_SYSTEM_RAM && !streq(dax->state, "unplugged");
+}
+
 const char *tier_dax_mode_name(enum tier_dax_mode mode)
 {
 	static const char *const names[] = {

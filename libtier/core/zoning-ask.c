@@ -66,7 +66,7 @@ int tier_zoning_region(const struct tier_zoning *zoning, const struct tier_zonin
 		first = ROUND_UP(dax->start, size) / size;
 		if (count == 0)
 			continue;
-		r = dax->mode == TIER_DAX_SYSTEM_RAM
+		r = tier_dax_has_blocks(dax)
 			    ? online_anew(copy, policy, first, count, &zone)
 			    : add_device(copy, policy, dax->target_node, first, count, &zone);
 	}

@@ -5,12 +5,13 @@
 
 /* How to take one step back: the state that it found. */
 struct undo {
+	enum { UNDO_BLOCK, UNDO_PLUG, UNDO_BIND } kind;
 	const char *region; /* borrowed from the step */
-	bool is_block;
 	uint64_t block;
 	enum tier_zone zone; /* NONE: was offline */
 	char dax[32];
 	enum tier_dax_mode mode;
+	bool unplugged; /* had no blocks */
 };
 
 struct apply {
@@ -92,7 +93,7 @@ static int run_bind(struct apply *apply, const struct tier_step *step)
 	struct undo *undo = add_undo(apply);
 	if (!undo)
 		return tier_problem_set(apply->problem, -ENOMEM, step->dax, NULL, "cannot bind it");
-	*undo = (struct undo){.region = step->region, .mode = before};
+	*undo = (struct undo){.kind = UNDO_BIND, .region = step->region, .mode = before};
 	copy_string(undo->dax, sizeof(undo->dax), step->dax);
 	r = memory_dax_bind(apply->dax, &apply->sysfs, step->dax,
 			    ram ? TIER_DAX_SYSTEM_RAM : TIER_DAX_DEVDAX, apply->problem);
@@ -125,17 +126,76 @@ static int run_block(struct apply *apply, const struct tier_step *step)
 		return r;
 	}
 	*undo = (struct undo){
-		.region = step->region, .is_block = true, .block = step->block, .zone = before};
+		.kind = UNDO_BLOCK, .region = step->region, .block = step->block, .zone = before};
 	return 0;
+}
+
+/* Onlined at once, nobody hears of it before the end; cxl-tierd has to be heard of. */
+#define AT_ONCE_BLOCKS 4096
+
+/* How many blocks of its device go online from this step on, if it is the first of them. */
+static size_t first_of(const struct tier_plan *plan, size_t at)
+{
+	const struct tier_step *step = &plan->steps[at];
+	size_t end = at;
+
+	if ((step->action != TIER_STEP_ONLINE_MOVABLE && step->action != TIER_STEP_ONLINE_KERNEL) ||
+	    !step->dax[0] ||
+	    (at > 0 && step[-1].action == step->action && streq(step[-1].dax, step->dax)))
+		return 0;
+	while (end < plan->step_count && plan->steps[end].action == step->action &&
+	       streq(plan->steps[end].dax, step->dax))
+		end++;
+	return end - at;
+}
+
+/*
+ * If these are all of a device's blocks, and the kernel has a way to online a device: at once. The steps
+ * then find each block online, or online what the kernel has passed over.
+ */
+static int run_device(struct apply *apply, const struct tier_step *step, size_t count)
+{
+	_cleanup_free_ uint64_t *blocks = NULL;
+	struct undo *undo;
+	size_t all = 0;
+	int r;
+
+	if (count > AT_ONCE_BLOCKS ||
+	    !sysfs_exists(&apply->sysfs, "sys/bus/dax/devices/%s/state", step->dax))
+		return 0;
+	r = memory_dax_blocks(apply->dax, &apply->sysfs, step->dax, &blocks, &all, apply->problem);
+	if (r < 0 || all != count || !memory_plug_can(&apply->sysfs, step->dax, blocks, count))
+		return r;
+	undo = add_undo(apply);
+	if (!undo)
+		return tier_problem_set(apply->problem, -ENOMEM, step->region, NULL,
+					"cannot online its memory");
+	*undo = (struct undo){.kind = UNDO_PLUG, .region = step->region};
+	copy_string(undo->dax, sizeof(undo->dax), step->dax);
+	return memory_plug(&apply->sysfs, step->region, step->dax,
+			   step->action == TIER_STEP_ONLINE_MOVABLE, &undo->unplugged,
+			   apply->problem);
 }
 
 static int undo_one(struct apply *apply, const struct undo *undo, struct tier_problem *problem)
 {
 	enum tier_zone zone;
 	bool changed;
+	int r;
 
-	if (!undo->is_block)
+	if (undo->kind == UNDO_BIND)
 		return memory_dax_bind(apply->dax, &apply->sysfs, undo->dax, undo->mode, problem);
+	if (undo->kind == UNDO_PLUG) {
+		r = memory_unplug(&apply->sysfs, undo->region, undo->dax, problem);
+		/* Bound anew, it has its blocks again, offline. */
+		if (r == 0 && !undo->unplugged)
+			r = memory_dax_bind(apply->dax, &apply->sysfs, undo->dax, TIER_DAX_DISABLED,
+					    problem);
+		return r == 0 && !undo->unplugged
+			       ? memory_dax_bind(apply->dax, &apply->sysfs, undo->dax,
+						 TIER_DAX_SYSTEM_RAM, problem)
+			       : r;
+	}
 	if (undo->zone == TIER_ZONE_NONE)
 		return memory_block_offline(&apply->sysfs, undo->region, undo->block, &zone,
 					    problem);
@@ -187,9 +247,14 @@ int tier_plan_apply(const struct tier_plan *plan,
 		/* A region that is complete stays as it is, whatever happens to the next. */
 		if (i > 0 && !streq(step->region, expanded->steps[i - 1].region))
 			apply.undo_count = 0;
-		r = step->action == TIER_STEP_BIND_RAM || step->action == TIER_STEP_BIND_DEVDAX
-			    ? run_bind(&apply, step)
-			    : run_block(&apply, step);
+		size_t count = first_of(expanded, i);
+
+		r = count > 0 ? run_device(&apply, step, count) : 0;
+		if (r == 0)
+			r = step->action == TIER_STEP_BIND_RAM ||
+					    step->action == TIER_STEP_BIND_DEVDAX
+				    ? run_bind(&apply, step)
+				    : run_block(&apply, step);
 		if (r == 0 && progress &&
 		    progress(userdata, i + 1, expanded->step_count, step) != 0)
 			r = tier_problem_set(problem, TIER_E_CANCELLED, step->region, NULL,

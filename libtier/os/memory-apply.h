@@ -35,6 +35,18 @@ int memory_block_offline(const struct sysfs *sysfs, const char *region, uint64_t
 int memory_block_allow(const struct sysfs *sysfs, uint64_t block);
 void memory_block_disallow(const struct sysfs *sysfs, uint64_t block);
 
+/*
+ * All memory of a dax device at once, where the kernel can. _can: its blocks, all of them, are offline or
+ * not there. *ret_unplugged: they were not there before.
+ */
+bool memory_plug_can(const struct sysfs *sysfs, const char *dax, const uint64_t *blocks,
+		     size_t count);
+int memory_plug(const struct sysfs *sysfs, const char *region, const char *dax, bool movable,
+		bool *ret_unplugged, struct tier_problem *problem);
+/* Evacuates, if it has to, and removes the blocks. */
+int memory_unplug(const struct sysfs *sysfs, const char *region, const char *dax,
+		  struct tier_problem *problem);
+
 /* The dax devices of this machine, through libdaxctl. */
 struct memory_dax;
 int memory_dax_new(struct memory_dax **ret);

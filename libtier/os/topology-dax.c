@@ -41,6 +41,9 @@ static void read_sysfs(const struct sysfs *sysfs, struct tier_dax *dax)
 							: TIER_DAX_DISABLED;
 	(void)sysfs_read_bool(sysfs, &dax->memmap_on_memory, "%s/%s/memmap_on_memory", path,
 			      dax->name);
+	if (dax->mode == TIER_DAX_SYSTEM_RAM)
+		(void)sysfs_read_string(sysfs, dax->state, sizeof(dax->state), "%s/%s/state", path,
+					dax->name);
 	if (sysfs_read_link(sysfs, text, sizeof(text), "%s/%s", path, dax->name) == 0)
 		owning_region(text, dax->region);
 }

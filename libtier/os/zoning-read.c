@@ -35,7 +35,7 @@ static const struct tier_dax *device_of(const struct tier_topology *topology, ui
 	for (size_t i = 0; i < topology->dax_count; i++) {
 		const struct tier_dax *dax = &topology->daxs[i];
 
-		if (dax->mode == TIER_DAX_SYSTEM_RAM && dax->start != TIER_UNKNOWN_U64 &&
+		if (tier_dax_has_blocks(dax) && dax->start != TIER_UNKNOWN_U64 &&
 		    start >= dax->start && start - dax->start < dax->bytes)
 			return dax;
 	}
@@ -55,7 +55,7 @@ static int add_groups(const struct tier_topology *topology, struct tier_zoning *
 		};
 
 		groups[i] = TIER_ZONING_NO_GROUP;
-		if (dax->mode == TIER_DAX_SYSTEM_RAM && dax->start != TIER_UNKNOWN_U64 &&
+		if (tier_dax_has_blocks(dax) && dax->start != TIER_UNKNOWN_U64 &&
 		    dax->target_node >= 0 && group.pages > 0)
 			r = tier_zoning_add_group(zoning, &group, &groups[i]);
 	}

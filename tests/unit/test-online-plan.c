@@ -132,6 +132,47 @@ TEST(devdax_is_bound_first)
 	CHECK_EQ(p->steps[1].block, TIER_UNKNOWN_U64);
 }
 
+/* It is system RAM, but has no blocks: all of it goes online as it is, or is bound anew if a part stays out. */
+TEST(unplugged_is_onlined_whole)
+{
+	uint64_t retired[] = {514};
+
+	SETUP(2 * GIB, 0);
+
+	add_region(t, 0, GIB, TIER_DAX_DEVDAX);
+	t->daxs[0].mode = TIER_DAX_SYSTEM_RAM;
+	copy_string(t->daxs[0].state, sizeof(t->daxs[0].state), "unplugged");
+	CHECK_EQ(plan(t, 301, TIER_ONLINE_AUTO, 1, &p, &problem), 0);
+	CHECK_EQ(p->decisions[0].bytes, GIB);
+	CHECK_EQ(p->step_count, 1);
+	CHECK_EQ(p->steps[0].action, TIER_STEP_ONLINE_MOVABLE);
+	CHECK_EQ(p->steps[0].block, TIER_UNKNOWN_U64);
+	p = tier_plan_free(p);
+	t->retired_blocks = retired;
+	t->retired_block_count = 1;
+	CHECK_EQ(plan(t, 301, TIER_ONLINE_AUTO, 1, &p, &problem), 0);
+	CHECK_EQ(p->step_count, 9);
+	CHECK_EQ(p->steps[0].action, TIER_STEP_BIND_DEVDAX);
+	CHECK_EQ(p->steps[1].action, TIER_STEP_BIND_RAM);
+	CHECK_EQ(p->steps[2].action, TIER_STEP_ONLINE_MOVABLE);
+	CHECK_EQ(p->steps[2].block, 512);
+	CHECK_EQ(p->steps[4].block, 515);
+	t->retired_blocks = NULL;
+	t->retired_block_count = 0;
+}
+
+/* Of any other state it has blocks, and without them it is refused. */
+TEST(plugged_without_blocks)
+{
+	SETUP(2 * GIB, 0);
+
+	add_region(t, 0, GIB, TIER_DAX_DEVDAX);
+	t->daxs[0].mode = TIER_DAX_SYSTEM_RAM;
+	copy_string(t->daxs[0].state, sizeof(t->daxs[0].state), "offline");
+	CHECK_EQ(plan(t, 301, TIER_ONLINE_AUTO, 1, &p, &problem), TIER_E_REFUSED);
+	CHECK_HAS(problem.text, "only a part");
+}
+
 /* A control area of 2 MiB at the start costs a whole block; less than a block is nothing. */
 TEST(only_whole_blocks)
 {

@@ -64,7 +64,7 @@ def case_nothing_new_is_needed(lab):
 
 
 def _killed_in_the_middle(a):
-    """Of an onlining that a part of the device has come through."""
+    """Of an onlining that a part of the device has come through; False if the kernel brings all of it at once."""
     arrive = again(a)
     trap = a.start("bash", "-c", f"""
 echo ready
@@ -77,7 +77,10 @@ echo killed""")
     trap.wait_line("killed", 60)
     a.daemon.wait(30)
     online = [block for block, state in blocks(a, REGION)[0].items() if state[0] == "online"]
-    assert 0 < len(online) < 4, f"the kill came too late or too early: {online}"
+    # With kmem's state file one write brings all of them, and ends as if nothing had happened.
+    at_once = a.run("test -e /sys/bus/dax/devices/dax*/state", check=False).code == 0
+    assert 0 < len(online) < 4 or (at_once and len(online) in (0, 4)), f"the kill came too late or too early: {online}"
+    return len(online) < 4
 
 
 @deadline(240)
@@ -92,13 +95,14 @@ def case_killed_in_the_middle(lab):
     configure(a, RULE)
     reload(a)
     expect_online(a, REGION, "Movable")
-    _killed_in_the_middle(a)
+    in_parts = _killed_in_the_middle(a)
     # Another rule by now, for what comes next; this device is finished as it was begun.
     configure(a, RULE.replace("movable", "kernel"))
     a.start_daemon()
     await_online(a)
     expect_online(a, REGION, "Movable")
-    assert "as an earlier cxl-tierd had begun to" in decision(a, REGION), a.daemon.text()
+    words = "as an earlier cxl-tierd had begun to" if in_parts else "already online in Movable"
+    assert words in decision(a, REGION), a.daemon.text()
     configure(a, RULE)
     reload(a)
     expect_online(a, REGION, "Movable")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""usage: python3 -I -S tests/lab/lib/cases.py FILE[:CASE]...
+"""usage: python3 -I -S tests/lab/lib/cases.py FILE[:CASE[,CASE...]]...
 
 Runs the lab cases of each file on emulated hosts that the file's cases share. In a file:
 
@@ -169,7 +169,7 @@ def run_file(path, only):
             report("skip", name, f"needs the kernel of kernel/series: {kernel.why}")
         return False
     if only:
-        cases = [(name, function) for name, function in cases if name == only]
+        cases = [(name, function) for name, function in cases if name in only.split(",")]
     elif getattr(module, "SAMPLE", 0) and os.environ.get("LAB_ALL") != "1":
         chosen = random.Random(int(os.environ.get("TIER_SEED", "1"))).sample(range(len(cases)), module.SAMPLE)
         print(f"# {module.SAMPLE} of {len(cases)} cases, by TIER_SEED={os.environ.get('TIER_SEED', '1')}", flush=True)

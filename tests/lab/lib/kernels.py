@@ -7,11 +7,12 @@ import subprocess
 import paths
 
 STOCK = ("stock", "debian")
-BUILT = {"patched": [], "debug": ["--debug"], "unpatched": ["--unpatched"]}
+BUILT = {"patched": ["kernel/build"], "debug": ["kernel/build", "--debug"], "unpatched": ["kernel/build", "--unpatched"],
+         "next": ["kernel/next"]}
 
 
 class Choice:
-    """kind: stock, patched, debug, unpatched or own; name: as image.Kernel takes it; why: what led to a stock kernel."""
+    """kind: stock, patched, debug, unpatched, next or own; name: as image.Kernel takes it; why: what led to a stock kernel."""
 
     def __init__(self, kind, name, why=""):
         self.kind, self.name, self.why = kind, name, why
@@ -19,7 +20,7 @@ class Choice:
     @property
     def has_series(self):
         """True unless it is known not to: of a kernel of somebody's own, nothing is known."""
-        return self.kind not in ("stock", "unpatched")
+        return self.kind not in ("stock", "unpatched", "next")
 
 
 def has_series():
@@ -27,8 +28,9 @@ def has_series():
 
 
 def _built(kind):
-    """The directory of a kernel that kernel/build made, or None."""
-    done = subprocess.run([paths.SRC / "kernel/build", *BUILT[kind], "--path"], text=True, capture_output=True, check=False)
+    """The directory of a kernel that kernel/build or kernel/next made, or None."""
+    done = subprocess.run([paths.SRC / BUILT[kind][0], *BUILT[kind][1:], "--path"], text=True, capture_output=True,
+                          check=False)
     path = done.stdout.strip()
     if done.returncode == 0:
         # It counts as used now.
@@ -38,7 +40,7 @@ def _built(kind):
 
 
 def _flavour(path):
-    """What kernel/build says that it made; anybody else's is their own."""
+    """What kernel/build or kernel/next says that it is; anybody else's is their own."""
     try:
         with open(f"{path}/made-from") as file:
             return next((line.split()[1] for line in file if line.startswith("flavour: ")), "own")
@@ -70,7 +72,7 @@ def choose(name=None):
     if wanted in BUILT:
         path = _built(wanted)
         if path is None:
-            raise paths.LabError(f"kernel {wanted}: is not built: {' '.join(['kernel/build', *BUILT[wanted]])}, or KERNEL=stock")
+            raise paths.LabError(f"kernel {wanted}: is not built: {' '.join(BUILT[wanted])}, or KERNEL=stock")
         return Choice(wanted, path)
     if wanted:
         path = wanted if os.path.exists(wanted) else str(paths.SRC / wanted)

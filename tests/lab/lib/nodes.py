@@ -82,6 +82,8 @@ def prepare(host):
     host.run(f"mountpoint -q {CGROUPS} || mount -t cgroup2 cgroup2 {CGROUPS}; "
              f"echo '+memory +cpuset' >{CGROUPS}/cgroup.subtree_control; "
              "mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug")
+    # By itself the kernel leaves them out below 512 MiB, which is what a debug kernel has left of a small host.
+    host.run("echo always >/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def bring_up(lab, text=OPENED):

@@ -62,7 +62,7 @@ def configure(host, text):
 
 
 def call(host, method, parameters=None, user=()):
-    return host.run(*user, "varlinkctl", "call", "-j", SOCKET, f"io.cxltier.Manager.{method}",
+    return host.run(*user, "varlinkctl", "--timeout=infinity", "call", "-j", SOCKET, f"io.cxltier.Manager.{method}",
                     json.dumps(parameters or {}), check=False)
 
 
