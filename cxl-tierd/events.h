@@ -26,6 +26,8 @@ int ras_start(struct manager *manager);
 void ras_free(struct manager *manager);
 /* After a scan: events of modules, and poison lists of memdevs, that have come meanwhile. */
 void ras_devices(struct manager *manager, const struct tier_topology *topology);
+/* Are there events of the kernel that would be heard? */
+bool ras_listens(const struct manager *manager);
 /* Has every poison list read again. */
 void ras_look_again(struct manager *manager);
 
@@ -45,6 +47,7 @@ void ras_note_places(struct manager *manager, const struct tier_topology *topolo
 struct users {
 	sd_json_variant *json; /* an array */
 	char text[384];	       /* "nobody maps it", "process 12 (cat), VM demo (process 55)" */
+	bool complete;	       /* there is nobody else */
 };
 
 /* Searches for those who map physical addresses. After @deadline_usec (monotonic) it is not looked. */
@@ -64,12 +67,25 @@ bool retired_has(const struct manager *manager, uint64_t serial, uint64_t dpa, u
  */
 void retired_add(struct manager *manager, const struct tier_topology *topology, uint64_t serial,
 		 uint64_t dpa, uint64_t bytes, const char *reason);
-/* By a person. */
+/* Writes down what could not be, if it can be now. */
+void retired_save(struct manager *manager);
+/* By a person. What cannot be written down is refused, and nothing has changed. */
 int retired_add_offset(struct manager *manager, const char *region, uint64_t offset, bool dry_run,
 		       sd_json_variant **ret, struct tier_problem *problem);
+/* Refused, the entry is still there. */
 int retired_remove(struct manager *manager, uint64_t serial, uint64_t dpa,
 		   struct tier_problem *problem);
 int retired_to_json(struct manager *manager, sd_json_variant **ret);
+
+/* ---- retired-block.c: the memory blocks of it ---- */
+
+bool retired_online(const struct tier_topology *topology, const struct tier_ras_place *place);
+/* Gives up the pages at once, and takes the blocks offline as soon as offline.c lets them be. */
+void retired_take_out(struct manager *manager, const struct tier_topology *topology,
+		      const struct tier_ras_place *place, const char *kept);
+/* Those that were put off. */
+void retired_offline_rest(struct manager *manager);
+void retired_forget_rest(struct manager *manager);
 
 /* ---- retired-portal.c: the same of extents ---- */
 
@@ -80,9 +96,13 @@ void retired_portal(struct manager *manager, const struct tier_topology *topolog
 void retired_portals(struct manager *manager, const struct tier_topology *topology);
 /* Retires this host's own, as far as no flight has them. */
 void retired_pass(struct manager *manager, struct portal *portal, struct tier_portal *mapped);
-/* Extents that are in no entry of the list any more are zeroed, and free. */
-void retired_extents_back(struct manager *manager, const struct tier_ras_place *places,
-			  size_t count);
+/*
+ * This host's extents that are in no entry of @list: those that are retired are zeroed, and free. Not 0:
+ * one could not be given back.
+ */
+int retired_extents_back(struct manager *manager, const struct tier_topology *topology,
+			 const struct tier_retired *list, const struct tier_ras_place *places,
+			 size_t count, struct tier_problem *problem);
 
 /* ---- unplug.c: devices that somebody wants back, or has taken ---- */
 

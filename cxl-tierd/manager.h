@@ -138,12 +138,14 @@ struct manager {
 	struct recovery *recoveries; /* recovery.c */
 	unsigned guard_starts;	     /* of daemons in this boot since one reached a portal */
 	struct tier_watchdog *watchdog;
-	struct offline *offline;      /* offline.c; NULL: none is under way */
-	bool watchdog_failed;	      /* told */
-	struct events *events;	      /* events.c */
-	struct ras *ras;	      /* ras.c; NULL: the kernel tells nothing */
-	struct tier_retired *retired; /* retired.c; NULL: not of this machine, or unknown */
-	int retired_code;	      /* the list cannot be read */
+	struct offline *offline;	   /* offline.c; NULL: none is under way */
+	bool watchdog_failed;		   /* told */
+	struct events *events;		   /* events.c */
+	struct ras *ras;		   /* ras.c; NULL: the kernel tells nothing */
+	struct tier_retired *retired;	   /* retired.c; NULL: not of this machine, or unknown */
+	int retired_code;		   /* the list cannot be read */
+	bool retired_unsaved;		   /* the file may not be what the list is */
+	struct retired_rest *retired_rest; /* retired-block.c */
 	struct tier_problem retired_problem;
 };
 
@@ -250,6 +252,11 @@ typedef int (*offline_deferred_t)(sd_varlink *link, sd_json_variant *parameters,
 				  struct manager *manager);
 bool offline_defers_call(struct manager *manager, sd_varlink *link, sd_json_variant *parameters,
 			 offline_deferred_t call);
+/*
+ * May memory blocks of that region be taken offline at once? If not, retired_offline_rest() is called
+ * when they may: of the region that goes offline when that has ended, of others at a pause.
+ */
+bool offline_defers_blocks(struct manager *manager, const char *region);
 /* Whoever asked for it has gone: it is cancelled. */
 void offline_disconnected(struct manager *manager, sd_varlink *link);
 /* Cancels it for the daemon's end, which comes when all is put back. False: there is none. */

@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "manager.h"
+#include "events.h"
 #include "offline.h"
 #include "varlink.h"
 
@@ -102,6 +102,11 @@ bool offline_defers_scan(struct manager *manager, bool everything)
 	return true;
 }
 
+bool offline_defers_blocks(struct manager *manager, const char *region)
+{
+	return offline_busy(manager, region) || must_wait(manager);
+}
+
 bool offline_defers_call(struct manager *manager, sd_varlink *link, sd_json_variant *parameters,
 			 offline_deferred_t call)
 {
@@ -170,6 +175,7 @@ static void on_pause(struct offline *offline)
 	offline->deferred = NULL;
 	offline->scan = offline->scan_everything = false;
 	offline->paused = true;
+	retired_offline_rest(manager);
 	run_deferred(manager, list);
 	if (scan)
 		run_scan(manager, everything);
@@ -287,6 +293,7 @@ static int on_end(sd_event_source *source, const siginfo_t *info, void *userdata
 	manager->offline = NULL;
 	conclude(offline);
 	offline_free(offline);
+	retired_offline_rest(manager);
 	run_deferred(manager, list);
 	if (scan)
 		run_scan(manager, everything);
@@ -422,4 +429,6 @@ void offline_stop(struct manager *manager)
 	if (offline->has_result)
 		(void)waitpid(offline->pid, NULL, 0);
 	offline_free(offline);
+	manager->stopping = true;
+	retired_offline_rest(manager);
 }

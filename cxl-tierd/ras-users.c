@@ -73,6 +73,7 @@ void users_find(struct manager *manager, uint64_t start, uint64_t bytes, uint64_
 		say(ret, "who maps it is not known: %s", strerror(-r));
 		return;
 	}
+	ret->complete = complete;
 	tell(ret, list, count);
 	if (count > 0)
 		say(ret, " %s it", count == 1 ? "maps" : "map");

@@ -24,7 +24,9 @@ struct ras {
 	struct tier_trace *trace;
 	sd_event_source *source;
 	struct known *known;
-	bool told_none; /* no events could be switched on */
+	unsigned switched_on; /* kinds of events */
+	bool told_none;	      /* that there are none */
+	bool failed;	      /* nothing can be read any more */
 };
 
 struct batch {
@@ -48,10 +50,12 @@ static void handle_page(struct manager *manager, const struct tier_topology *top
 	uint64_t serial, dpa;
 
 	/* DRAM: others look after that. */
-	if (!region ||
-	    tier_ras_device_address(topology, region->name, event->hpa - region->start, &serial,
-				    &dpa, &problem) != 0 ||
-	    retired_has(manager, serial, dpa, 1))
+	if (!region || tier_ras_device_address(topology, region->name, event->hpa - region->start,
+					       &serial, &dpa, &problem) != 0)
+		return;
+	/* An error of any byte of it is why the kernel has given it up. */
+	if (manager->retired &&
+	    tier_retired_overlaps(manager->retired, topology, event->hpa, event->bytes))
 		return;
 	COPY(place.region, region->name);
 	ras_note_places(manager, topology, event, &place, 1, deadline);
@@ -139,6 +143,7 @@ static void read_batch(struct manager *manager, struct batch *batch)
 		log_decision(LOG_ERR, "tracefs", "failed",
 			     "no more events of memory errors can be read: %s", strerror(-r));
 		sd_event_source_set_enabled(ras->source, SD_EVENT_OFF);
+		ras->failed = true;
 	}
 }
 
@@ -214,7 +219,8 @@ void ras_devices(struct manager *manager, const struct tier_topology *topology)
 
 	if (!ras)
 		return;
-	if (tier_trace_enable(ras->trace) == 0 && topology->memdev_count > 0 && !ras->told_none) {
+	ras->switched_on = tier_trace_enable(ras->trace);
+	if (ras->switched_on == 0 && topology->memdev_count > 0 && !ras->told_none) {
 		log_decision(LOG_WARNING, "tracefs", "failed",
 			     "this kernel has no events of CXL memory errors; only poison lists "
 			     "would be read, and they come as such events");
@@ -265,6 +271,11 @@ void ras_devices(struct manager *manager, const struct tier_topology *topology)
 		drain(manager);
 }
 
+bool ras_listens(const struct manager *manager)
+{
+	return manager->ras && !manager->ras->failed && manager->ras->switched_on > 0;
+}
+
 int ras_start(struct manager *manager)
 {
 	struct tier_problem problem = {};
@@ -276,6 +287,8 @@ int ras_start(struct manager *manager)
 	ras = calloc(1, sizeof(*ras));
 	if (!ras)
 		return -ENOMEM;
+	/* Whether or not the next request can be heard. */
+	unplug_start(manager);
 	r = tier_trace_open(&ras->trace, &problem);
 	if (r != 0) {
 		log_problem(LOG_WARNING, "no-events", &problem);
@@ -283,7 +296,6 @@ int ras_start(struct manager *manager)
 		return r < 0 ? r : 0;
 	}
 	manager->ras = ras;
-	unplug_start(manager);
 	r = sd_event_add_io(manager->event, &ras->source, tier_trace_fd(ras->trace), EPOLLIN,
 			    on_trace, manager);
 	if (r < 0)

@@ -50,52 +50,64 @@ static bool listed(const struct portal *portal, uint32_t extent)
 	return false;
 }
 
-static void add_extent(struct portal *portal, uint32_t extent)
+static int add_extent(struct portal *portal, uint32_t extent)
 {
 	uint32_t *grown;
 
 	if (listed(portal, extent))
-		return;
+		return 0;
 	grown = reallocarray(portal->retired, portal->retired_count + 1, sizeof(*grown));
 	if (!grown)
-		return;
+		return -ENOMEM;
 	portal->retired = grown;
 	portal->retired[portal->retired_count++] = extent;
+	return 0;
 }
 
-static void refresh(struct manager *manager, const struct tier_topology *topology,
-		    struct portal *portal)
+static int add_place(struct portal *portal, const struct tier_topology *topology,
+		     const struct tier_ras_place *place)
 {
-	const struct tier_retired *list = manager->retired;
+	uint32_t first, count;
+	bool control;
+	int r = 0;
+
+	if (!streq(place->region, portal->region) ||
+	    !find_extents(portal, topology, place, &first, &count, &control))
+		return 0;
+	for (uint32_t e = 0; r == 0 && e < count; e++)
+		r = add_extent(portal, first + e);
+	return r;
+}
+
+/* -ENOMEM: some may be missing. */
+static int refresh(struct portal *portal, const struct tier_topology *topology,
+		   const struct tier_retired *list)
+{
+	int r = 0;
 
 	free(portal->retired);
 	portal->retired = NULL;
 	portal->retired_count = 0;
-	for (size_t i = 0; list && i < list->count; i++) {
+	for (size_t i = 0; r == 0 && list && i < list->count; i++) {
 		const struct tier_retirement *entry = &list->entries[i];
 		_cleanup_(freep) struct tier_ras_place *places = NULL;
-		uint32_t first, extents;
 		size_t count = 0;
-		bool control;
 
-		if (tier_ras_locate(topology, entry->serial, entry->dpa, entry->bytes, &places,
-				    &count) != 0)
-			continue;
-		for (size_t p = 0; p < count; p++) {
-			if (!streq(places[p].region, portal->region) ||
-			    !find_extents(portal, topology, &places[p], &first, &extents, &control))
-				continue;
-			for (uint32_t e = 0; e < extents; e++)
-				add_extent(portal, first + e);
-		}
+		r = tier_ras_locate(topology, entry->serial, entry->dpa, entry->bytes, &places,
+				    &count);
+		for (size_t p = 0; r == 0 && p < count; p++)
+			r = add_place(portal, topology, &places[p]);
+		if (r == TIER_E_NOT_FOUND)
+			r = 0;
 	}
+	return r;
 }
 
 void retired_portals(struct manager *manager, const struct tier_topology *topology)
 {
 	for (struct portal *portal = manager->portals; portal; portal = portal->next)
 		if (portal->region[0])
-			refresh(manager, topology, portal);
+			(void)refresh(portal, topology, manager->retired);
 }
 
 static bool ours(const struct portal *portal, uint32_t extent)
@@ -178,7 +190,7 @@ void retired_portal(struct manager *manager, const struct tier_topology *topolog
 	uint32_t first, count;
 	bool any, control;
 
-	refresh(manager, topology, portal);
+	(void)refresh(portal, topology, manager->retired);
 	any = find_extents(portal, topology, place, &first, &count, &control);
 	if (control)
 		events_add(manager, LOG_CRIT, "control-area", portal_name(portal), NULL,
@@ -201,51 +213,89 @@ void retired_portal(struct manager *manager, const struct tier_topology *topolog
 		retired_pass(manager, portal, mapped);
 }
 
-/* Zeroed first, since a retired extent may have gone back with what a VM left in it. */
-static void give_back(struct manager *manager, struct portal *portal, uint32_t extent)
+static int zero(void *userdata, uint32_t extent, struct tier_problem *problem)
 {
-	struct tier_extent_range range = {.first = extent, .count = 1};
-	_cleanup_(tier_portal_closep) struct tier_portal *mapped = NULL;
-	struct tier_problem problem = {};
-	int r;
-
-	r = portal_may_act(manager, portal, &problem);
-	if (r == 0)
-		r = portal_scrub(portal, &range, 1, &problem);
-	if (r == 0)
-		r = portal_open(portal, TIER_PORTAL_WRITE, &mapped, &problem);
-	if (r == 0) {
-		r = tier_portal_unretire_extent(mapped, portal->record.stamp.incarnation, extent);
-		if (r != 0 && r != TIER_E_BUSY)
-			tier_problem_set(&problem, r, portal_name(portal), NULL,
-					 "cannot write its record");
-	}
-	if (r == 0)
-		events_add(manager, LOG_NOTICE, "unretired", portal_name(portal), NULL,
-			   "extent %u is zeroed, and free again", extent);
-	else if (r != TIER_E_BUSY)
-		events_add(manager, LOG_ERR, "unretire-failed", portal_name(portal), NULL,
-			   "extent %u stays retired: %s", extent, problem.text);
+	return portal_scrub(userdata, &(struct tier_extent_range){.first = extent, .count = 1}, 1,
+			    problem);
 }
 
-void retired_extents_back(struct manager *manager, const struct tier_ras_place *places,
-			  size_t count)
+static void tell_back(struct manager *manager, const struct portal *portal, uint32_t extent,
+		      enum tier_extent_state was)
 {
-	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
+	static const char *const texts[] = {
+		[TIER_EXTENT_FREE] = "was not retired yet: it is free",
+		[TIER_EXTENT_CLAIMED] =
+			"was not retired yet, and is left to the flight that has it",
+		[TIER_EXTENT_SCRUB] = "was not retired yet: it is zeroed as every one that comes "
+				      "back",
+		[TIER_EXTENT_RETIRED] = "is zeroed, and free again",
+	};
 
-	if (tier_topology_read(NULL, &topology, NULL) != 0)
-		return;
-	retired_portals(manager, topology);
-	for (size_t i = 0; i < count; i++) {
-		struct portal *portal = portals_by_region(manager, places[i].region);
-		uint32_t first, extents;
-		bool control;
+	events_add(manager, LOG_NOTICE, "unretired", portal_name(portal), NULL, "extent %u %s",
+		   extent, texts[was]);
+}
 
-		if (!portal ||
-		    !find_extents(portal, topology, &places[i], &first, &extents, &control))
-			continue;
-		for (uint32_t e = first; e < first + extents; e++)
-			if (ours(portal, e) && !listed(portal, e))
-				give_back(manager, portal, e);
+static int give_back(struct manager *manager, struct portal *portal, struct tier_portal *mapped,
+		     uint32_t extent, struct tier_problem *problem)
+{
+	enum tier_extent_state was;
+	int r = tier_portal_unretire_extent(mapped, portal->record.stamp.incarnation, extent, zero,
+					    portal, &was, problem);
+
+	manager_alive(manager);
+	if (r == 0)
+		tell_back(manager, portal, extent, was);
+	else
+		events_add(manager, LOG_ERR, "unretire-failed", portal_name(portal), NULL,
+			   "extent %u stays as it is: %s", extent, problem->text);
+	return r;
+}
+
+static int give_place_back(struct manager *manager, const struct tier_topology *topology,
+			   struct portal *portal, const struct tier_ras_place *place,
+			   struct tier_problem *problem)
+{
+	_cleanup_(tier_portal_closep) struct tier_portal *mapped = NULL;
+	uint32_t first, count;
+	bool control;
+	int r = 0;
+
+	/* It may have extents that are retired, and nobody would give them back. */
+	if (portal->code != 0) {
+		*problem = portal->problem;
+		return portal->code;
 	}
+	if (!find_extents(portal, topology, place, &first, &count, &control))
+		return 0;
+	for (uint32_t e = first; r == 0 && e < first + count; e++) {
+		if (!ours(portal, e) || listed(portal, e))
+			continue;
+		if (!mapped)
+			r = portal_may_act(manager, portal, problem)
+				    ?: portal_open(portal, TIER_PORTAL_WRITE, &mapped, problem);
+		if (r == 0)
+			r = give_back(manager, portal, mapped, e, problem);
+	}
+	return r;
+}
+
+int retired_extents_back(struct manager *manager, const struct tier_topology *topology,
+			 const struct tier_retired *list, const struct tier_ras_place *places,
+			 size_t count, struct tier_problem *problem)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		struct portal *portal = portals_by_region(manager, places[i].region);
+
+		if (!portal)
+			continue;
+		/* One that another entry has must not be given back. */
+		r = refresh(portal, topology, list);
+		if (r != 0)
+			return tier_problem_set(problem, r, portal_name(portal), NULL,
+						"cannot tell which of its extents are retired");
+		r = give_place_back(manager, topology, portal, &places[i], problem);
+	}
+	return r;
 }

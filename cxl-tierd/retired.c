@@ -3,12 +3,18 @@
 
 /*
  * Memory that errors have retired. What is written down comes first: a daemon or a host that ends in the
- * middle finds it in the list, and plans leave it out. Then the pages that were hit are given up, so that
- * nobody reads them, the kernel on its way out included; and then the memory blocks go offline.
+ * middle finds it in the list, and plans leave it out. Then it is taken out of use (retired-block.c).
  */
 
-/* Pages of one range that are given up one by one; a larger one goes offline as it is. */
-#define MAX_PAGES 16384
+#define ID_BYTES 40
+
+DEFINE_CLEANUP(struct tier_retired *, tier_retired_free)
+
+/* What the list's entries are called by people. */
+static void format_id(uint64_t serial, uint64_t dpa, char id[static ID_BYTES])
+{
+	snprintf(id, ID_BYTES, "0x%" PRIx64 ":0x%" PRIx64, serial, dpa);
+}
 
 bool retired_has(const struct manager *manager, uint64_t serial, uint64_t dpa, uint64_t bytes)
 {
@@ -34,194 +40,155 @@ int retired_start(struct manager *manager)
 void retired_free(struct manager *manager)
 {
 	manager->retired = tier_retired_free(manager->retired);
+	retired_forget_rest(manager);
 }
 
-/* 0 if it is in the file. */
-static int write_down(struct manager *manager, uint64_t serial, uint64_t dpa, uint64_t bytes,
-		      const char *reason, struct tier_problem *problem)
+static int refuse_files_only(struct tier_problem *problem)
 {
-	struct tier_retirement entry = {
-		.serial = serial, .dpa = dpa, .bytes = bytes, .usec = manager_now_usec()};
+	return tier_problem_set(problem, TIER_E_REFUSED, "retired", NULL,
+				"this cxl-tierd has portals on plain files only (--files-only)");
+}
+
+/* Once it was begun, what the file says is known only when the next one has been stored. */
+static int store(struct manager *manager, const struct tier_retired *list,
+		 struct tier_problem *problem)
+{
+	int r = tier_retired_store(list, problem);
+
+	manager->retired_unsaved = r != 0;
+	return r;
+}
+
+static void take_list(struct manager *manager, struct tier_retired **list)
+{
+	tier_retired_free(manager->retired);
+	manager->retired = *list;
+	*list = NULL;
+}
+
+/*
+ * 0 if it is in the file. @anyway: if it cannot be, it is in the list of this process all the same, and
+ * retired_save() tries again; else nothing has changed then.
+ */
+static int write_down(struct manager *manager, const struct tier_retirement *entry, bool anyway,
+		      struct tier_problem *problem)
+{
+	_cleanup_(tier_retired_freep) struct tier_retired *list = NULL;
 	int r;
 
-	COPY(entry.reason, reason);
 	if (manager->retired_code) {
 		*problem = manager->retired_problem;
 		return manager->retired_code;
 	}
 	if (!manager->retired)
-		return tier_problem_set(problem, TIER_E_REFUSED, "retired", NULL,
-					"this cxl-tierd has portals on plain files only "
-					"(--files-only)");
-	r = tier_retired_add(manager->retired, &entry);
-	if (r == TIER_E_BUSY)
+		return refuse_files_only(problem);
+	r = tier_retired_copy(manager->retired, &list);
+	if (r == 0)
+		r = tier_retired_add(list, entry);
+	if (r == TIER_E_BUSY && !manager->retired_unsaved)
 		return 0;
 	if (r == TIER_E_NO_SPACE)
 		return tier_problem_set(problem, r, TIER_RETIRED_PATH,
 					"replace the device, then tierctl unretire",
 					"the list is full: %u entries", TIER_RETIRED_MAX);
-	if (r != 0)
+	if (r != 0 && r != TIER_E_BUSY)
 		return tier_problem_set(problem, r, TIER_RETIRED_PATH, NULL, "cannot add to it");
-	return tier_retired_store(manager->retired, problem);
+	r = store(manager, list, problem);
+	if (r == 0 || anyway)
+		take_list(manager, &list);
+	return r;
 }
 
-static bool online(const struct tier_topology *topology, const struct tier_ras_place *place)
+void retired_save(struct manager *manager)
 {
-	const struct tier_block *blocks;
-	size_t count = 0;
-
-	blocks = tier_topology_range_blocks(topology, place->start, place->bytes, &count);
-	for (size_t i = 0; i < count; i++)
-		if (blocks[i].state != TIER_BLOCK_OFFLINE)
-			return true;
-	return false;
-}
-
-/*
- * Only what is known to be hit: a stripe of an interleaved region has other devices' good pages in it.
- */
-static void give_up_pages(struct manager *manager, const struct tier_topology *topology,
-			  const struct tier_ras_place *place)
-{
-	uint64_t size = topology->page_bytes, first = place->start / size;
-	uint64_t end = (place->start + place->bytes - 1) / size + 1;
 	struct tier_problem problem = {};
-	int r = 0;
 
-	if (!place->exact || end - first > MAX_PAGES)
-		return;
-	for (uint64_t page = first; page < end && r != TIER_E_NOT_FOUND; page++) {
-		manager_alive(manager);
-		r = tier_page_give_up(page * size, &problem);
-		if (r < 0)
-			log_problem(LOG_WARNING, "page-kept", &problem);
-	}
-}
-
-struct taken {
-	uint64_t first, last;
-	size_t offline, failed;
-	struct tier_problem problem; /* of the first that failed */
-};
-
-static void offline_blocks(struct manager *manager, const struct tier_topology *topology,
-			   const struct tier_ras_place *place, struct taken *taken)
-{
-	const struct tier_block *blocks;
-	size_t count = 0;
-
-	blocks = tier_topology_range_blocks(topology, place->start, place->bytes, &count);
-	if (count == 0)
-		return;
-	taken->first = blocks[0].index;
-	taken->last = blocks[count - 1].index;
-	for (size_t i = 0; i < count; i++) {
-		struct tier_step step = {.action = TIER_STEP_OFFLINE, .block = blocks[i].index};
-		struct tier_plan plan = {.steps = &step, .step_count = 1};
-		struct tier_problem problem = {};
-
-		if (blocks[i].state == TIER_BLOCK_OFFLINE)
-			continue;
-		COPY(step.region, place->region);
-		/* Each by itself: one that must stay does not keep another. */
-		if (manager_apply(manager, &plan, &problem) == 0)
-			taken->offline++;
-		else if (taken->failed++ == 0)
-			taken->problem = problem;
-	}
-}
-
-static void blocks_text(const struct taken *taken, char *text, size_t size)
-{
-	if (taken->first == taken->last)
-		snprintf(text, size, "memory block %" PRIu64, taken->first);
-	else
-		snprintf(text, size, "memory blocks %" PRIu64 "-%" PRIu64, taken->first,
-			 taken->last);
+	if (manager->retired && manager->retired_unsaved && !manager_dry_run(manager) &&
+	    store(manager, manager->retired, &problem) == 0)
+		events_add(manager, LOG_NOTICE, "retired", TIER_RETIRED_PATH, NULL,
+			   "the list of retired memory can be written again, and is");
 }
 
 static void take_out(struct manager *manager, const struct tier_topology *topology,
-		     const struct tier_ras_place *place, const char *kept)
-{
-	_cleanup_(sd_json_variant_unrefp) sd_json_variant *json = NULL;
-	struct taken taken = {};
-	char text[80];
-
-	(void)sd_json_buildo(&json, SD_JSON_BUILD_PAIR_STRING("region", place->region),
-			     SD_JSON_BUILD_PAIR_UNSIGNED("start", place->start),
-			     SD_JSON_BUILD_PAIR_UNSIGNED("length", place->bytes));
-	if (!online(topology, place)) {
-		events_add(manager, LOG_NOTICE, "retired", place->region, json,
-			   "retired: it is not online, and is left out when the region is; %s",
-			   kept);
-		return;
-	}
-	give_up_pages(manager, topology, place);
-	offline_blocks(manager, topology, place, &taken);
-	blocks_text(&taken, text, sizeof(text));
-	(void)sd_json_variant_merge_objectbo(&json,
-					     SD_JSON_BUILD_PAIR_UNSIGNED("firstBlock", taken.first),
-					     SD_JSON_BUILD_PAIR_UNSIGNED("lastBlock", taken.last));
-	if (taken.failed == 0)
-		events_add(manager, LOG_NOTICE, "retired", place->region, json,
-			   "retired: %s evacuated, taken offline, and left out from now on; %s",
-			   text, kept);
-	else
-		events_add(manager, LOG_ERR, "retire-failed", place->region, json,
-			   "%s retired, but %zu of %zu cannot be taken offline and stay%s in use "
-			   "until the next boot: %s%s%s; %s",
-			   text, taken.failed, taken.failed + taken.offline,
-			   taken.failed == 1 ? "s" : "", taken.problem.text,
-			   taken.problem.next[0] ? "; " : "", taken.problem.next, kept);
-}
-
-void retired_add(struct manager *manager, const struct tier_topology *topology, uint64_t serial,
-		 uint64_t dpa, uint64_t bytes, const char *reason)
+		     const struct tier_retirement *entry, const char *id, const char *kept)
 {
 	_cleanup_(freep) struct tier_ras_place *places = NULL;
-	struct tier_problem problem = {};
-	char kept[700], object[40];
 	size_t count = 0;
-	int r;
+	int r = tier_ras_locate(topology, entry->serial, entry->dpa, entry->bytes, &places, &count);
 
-	snprintf(object, sizeof(object), "0x%" PRIx64 ":0x%" PRIx64, serial, dpa);
-	if (manager_dry_run(manager)) {
-		log_decision(LOG_NOTICE, object, "would-retire", "dry run: would be retired: %s",
-			     reason);
-		return;
-	}
-	r = write_down(manager, serial, dpa, bytes, reason, &problem);
-	if (r != 0) {
-		snprintf(kept, sizeof(kept), "not written down, so not over a reboot: %s: %s",
-			 problem.object, problem.text);
-		events_add(manager, LOG_CRIT, "retire-failed", object, NULL, "%s", kept);
-	} else {
-		snprintf(kept, sizeof(kept), "tierctl retired lists it as %s", object);
-	}
-	r = tier_ras_locate(topology, serial, dpa, bytes, &places, &count);
 	if (r == TIER_E_NOT_FOUND)
-		events_add(manager, LOG_NOTICE, "retired", object, NULL,
+		events_add(manager, LOG_NOTICE, "retired", id, NULL,
 			   "retired: no region has it yet, and none will use it; %s", kept);
 	for (size_t i = 0; i < count; i++)
 		if (portals_by_region(manager, places[i].region))
 			retired_portal(manager, topology, &places[i], kept);
 		else
-			take_out(manager, topology, &places[i], kept);
+			retired_take_out(manager, topology, &places[i], kept);
+}
+
+static void make_entry(uint64_t serial, uint64_t dpa, uint64_t bytes, const char *reason,
+		       struct tier_retirement *ret, char id[static ID_BYTES])
+{
+	*ret = (struct tier_retirement){
+		.serial = serial, .dpa = dpa, .bytes = bytes, .usec = manager_now_usec()};
+	COPY(ret->reason, reason);
+	format_id(serial, dpa, id);
+}
+
+void retired_add(struct manager *manager, const struct tier_topology *topology, uint64_t serial,
+		 uint64_t dpa, uint64_t bytes, const char *reason)
+{
+	struct tier_retirement entry;
+	struct tier_problem problem = {};
+	char kept[700], id[ID_BYTES];
+
+	make_entry(serial, dpa, bytes, reason, &entry, id);
+	if (manager_dry_run(manager)) {
+		log_decision(LOG_NOTICE, id, "would-retire", "dry run: would be retired: %s",
+			     reason);
+		return;
+	}
+	if (write_down(manager, &entry, true, &problem) != 0) {
+		snprintf(kept, sizeof(kept), "not written down, so not over a reboot: %s: %s",
+			 problem.object, problem.text);
+		events_add(manager, LOG_CRIT, "retire-failed", id, NULL, "%s", kept);
+	} else {
+		snprintf(kept, sizeof(kept), "tierctl retired lists it as %s", id);
+	}
+	take_out(manager, topology, &entry, id, kept);
+}
+
+static int retire_by_hand(struct manager *manager, const struct tier_topology *topology,
+			  const char *region, uint64_t offset, const struct tier_retirement *entry,
+			  const char *id, struct tier_problem *problem)
+{
+	char kept[80];
+	int r;
+
+	if (!manager->retired_unsaved &&
+	    retired_has(manager, entry->serial, entry->dpa, entry->bytes))
+		return tier_problem_set(problem, TIER_E_BUSY, region, "tierctl retired",
+					"offset 0x%" PRIx64 " is retired already", offset);
+	r = write_down(manager, entry, false, problem);
+	if (r != 0)
+		return r;
+	snprintf(kept, sizeof(kept), "tierctl retired lists it as %s", id);
+	take_out(manager, topology, entry, id, kept);
+	return 0;
 }
 
 int retired_add_offset(struct manager *manager, const char *region, uint64_t offset, bool dry_run,
 		       sd_json_variant **ret, struct tier_problem *problem)
 {
 	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
+	struct tier_retirement entry;
 	uint64_t serial, dpa, size;
-	char id[40];
+	char id[ID_BYTES];
 	int r;
 
 	dry_run = dry_run || manager_dry_run(manager);
 	if (!dry_run && !manager->retired && manager->retired_code == 0)
-		return tier_problem_set(problem, TIER_E_REFUSED, region, NULL,
-					"this cxl-tierd has portals on plain files only "
-					"(--files-only)");
+		return refuse_files_only(problem);
 	if (manager->retired_code) {
 		*problem = manager->retired_problem;
 		return manager->retired_code;
@@ -234,12 +201,11 @@ int retired_add_offset(struct manager *manager, const char *region, uint64_t off
 	r = tier_ras_device_address(topology, region, offset, &serial, &dpa, problem);
 	if (r != 0)
 		return r;
-	snprintf(id, sizeof(id), "0x%" PRIx64 ":0x%" PRIx64, serial, dpa);
-	if (!dry_run && retired_has(manager, serial, dpa, 1))
-		return tier_problem_set(problem, TIER_E_BUSY, region, "tierctl retired",
-					"offset 0x%" PRIx64 " is retired already", offset);
+	make_entry(serial, dpa, size, "by tierctl retire", &entry, id);
 	if (!dry_run)
-		retired_add(manager, topology, serial, dpa, size, "by tierctl retire");
+		r = retire_by_hand(manager, topology, region, offset, &entry, id, problem);
+	if (r != 0)
+		return r;
 	r = sd_json_buildo(
 		ret, SD_JSON_BUILD_PAIR_STRING("id", id),
 		SD_JSON_BUILD_PAIR_UNSIGNED("serial", serial),
@@ -255,48 +221,69 @@ int retired_add_offset(struct manager *manager, const char *region, uint64_t off
 	return r < 0 ? tier_problem_set(problem, r, region, NULL, "cannot answer") : 0;
 }
 
+/* The list without an entry, and where that entry's memory is. */
+static int plan_remove(struct manager *manager, const struct tier_topology *topology,
+		       uint64_t serial, uint64_t dpa, struct tier_retired **ret_list,
+		       struct tier_ras_place **ret_places, size_t *ret_count)
+{
+	_cleanup_(tier_retired_freep) struct tier_retired *list = NULL;
+	uint64_t bytes = 0;
+	int r = tier_retired_copy(manager->retired, &list);
+
+	for (size_t i = 0; r == 0 && i < list->count; i++)
+		if (list->entries[i].serial == serial && list->entries[i].dpa == dpa)
+			bytes = list->entries[i].bytes;
+	r = r ?: tier_retired_remove(list, serial, dpa);
+	if (r != 0)
+		return r;
+	r = tier_ras_locate(topology, serial, dpa, bytes, ret_places, ret_count);
+	if (r != 0 && r != TIER_E_NOT_FOUND)
+		return r;
+	*ret_list = list;
+	list = NULL;
+	return 0;
+}
+
+/* The entry goes last: whatever fails before leaves all that it stands for retired. */
 int retired_remove(struct manager *manager, uint64_t serial, uint64_t dpa,
 		   struct tier_problem *problem)
 {
 	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
+	_cleanup_(tier_retired_freep) struct tier_retired *list = NULL;
 	_cleanup_(freep) struct tier_ras_place *places = NULL;
+	char id[ID_BYTES];
 	size_t count = 0;
-	char object[40];
 	int r;
 
-	snprintf(object, sizeof(object), "0x%" PRIx64 ":0x%" PRIx64, serial, dpa);
+	format_id(serial, dpa, id);
 	if (manager->retired_code) {
 		*problem = manager->retired_problem;
 		return manager->retired_code;
 	}
+	if (manager_dry_run(manager) || !manager->retired)
+		return tier_problem_set(problem, TIER_E_REFUSED, id, NULL,
+					"this cxl-tierd changes nothing of this machine's memory");
 	r = tier_topology_read(manager->options.sysroot, &topology, problem);
 	if (r != 0)
 		return r;
-	for (size_t i = 0; manager->retired && i < manager->retired->count; i++) {
-		const struct tier_retirement *entry = &manager->retired->entries[i];
-
-		if (entry->serial == serial && entry->dpa == dpa)
-			(void)tier_ras_locate(topology, serial, dpa, entry->bytes, &places, &count);
-	}
-	if (manager_dry_run(manager) || !manager->retired)
-		return tier_problem_set(problem, TIER_E_REFUSED, object, NULL,
-					"this cxl-tierd changes nothing of this machine's memory");
-	r = tier_retired_remove(manager->retired, serial, dpa);
-	if (r != 0)
-		return tier_problem_set(problem, r, object, "tierctl retired",
+	r = plan_remove(manager, topology, serial, dpa, &list, &places, &count);
+	if (r == TIER_E_NOT_FOUND)
+		return tier_problem_set(problem, r, id, "tierctl retired",
 					"no such entry in the list of retired memory");
-	r = tier_retired_store(manager->retired, problem);
+	if (r != 0)
+		return tier_problem_set(problem, r, id, NULL, "cannot take it out of the list");
+	r = retired_extents_back(manager, topology, list, places, count, problem);
+	r = r ?: store(manager, list, problem);
 	if (r != 0) {
-		/* What the file says counts. */
-		manager->retired = tier_retired_free(manager->retired);
-		retired_start(manager);
+		/* What is free already is retired again at the next beat. */
+		retired_portals(manager, topology);
 		return r;
 	}
+	take_list(manager, &list);
 	events_add(
-		manager, LOG_NOTICE, "unretired", object, NULL,
+		manager, LOG_NOTICE, "unretired", id, NULL,
 		"not retired any more, by tierctl unretire; its memory block stays offline until "
 		"somebody onlines it");
-	retired_extents_back(manager, places, count);
 	return 0;
 }
 
@@ -306,10 +293,10 @@ static int entry_to_json(const struct tier_topology *topology, const struct tier
 	_cleanup_(sd_json_variant_unrefp) sd_json_variant *object = NULL;
 	_cleanup_(freep) struct tier_ras_place *places = NULL;
 	size_t count = 0;
-	char id[40];
+	char id[ID_BYTES];
 	int r;
 
-	snprintf(id, sizeof(id), "0x%" PRIx64 ":0x%" PRIx64, entry->serial, entry->dpa);
+	format_id(entry->serial, entry->dpa, id);
 	r = sd_json_buildo(&object, SD_JSON_BUILD_PAIR_STRING("id", id),
 			   SD_JSON_BUILD_PAIR_UNSIGNED("serial", entry->serial),
 			   SD_JSON_BUILD_PAIR_UNSIGNED("dpa", entry->dpa),
@@ -329,7 +316,8 @@ static int entry_to_json(const struct tier_topology *topology, const struct tier
 				&object,
 				SD_JSON_BUILD_PAIR_UNSIGNED("block", places[0].start /
 									     topology->block_bytes),
-				SD_JSON_BUILD_PAIR_BOOLEAN("online", online(topology, &places[0])));
+				SD_JSON_BUILD_PAIR_BOOLEAN("online",
+							   retired_online(topology, &places[0])));
 	}
 	return r < 0 ? r : sd_json_variant_append_array(array, object);
 }

@@ -300,6 +300,8 @@ static int scan_regions(struct manager *manager, bool everything, struct tier_pr
 	}
 	ordinary_look(manager, topology);
 	retired_portals(manager, topology);
+	retired_save(manager);
+	retired_offline_rest(manager);
 	ras_devices(manager, topology);
 	return 0;
 }

@@ -160,8 +160,16 @@ int tier_portal_home_perform(struct tier_portal *portal, uint64_t incarnation,
 int tier_portal_retire_extent(struct tier_portal *portal, uint64_t incarnation, uint32_t extent,
 			      enum tier_extent_state *ret_was);
 
-/** tier_portal_unretire_extent() - the reverse, after the caller has zeroed it. Return: as above. */
-int tier_portal_unretire_extent(struct tier_portal *portal, uint64_t incarnation, uint32_t extent);
+/**
+ * tier_portal_unretire_extent() - the reverse
+ * @zero: called for one that is RETIRED, before it is free: it may hold what a VM has left in it
+ * @ret_was: its state before; what is not RETIRED is not zeroed, and stays as it is
+ *
+ * Return: 0; TIER_E_DAMAGED: its record cannot be read; what @zero returned; negative errno.
+ */
+int tier_portal_unretire_extent(struct tier_portal *portal, uint64_t incarnation, uint32_t extent,
+				tier_home_zero zero, void *userdata,
+				enum tier_extent_state *ret_was, struct tier_problem *problem);
 
 /* ---- flights: effects ------------------------------------------------------------------------ */
 

@@ -154,6 +154,18 @@ int tier_retired_add(struct tier_retired *retired, const struct tier_retirement 
 bool tier_retired_covers(const struct tier_retired *retired, uint64_t serial, uint64_t dpa,
 			 uint64_t bytes);
 
+/**
+ * tier_retired_overlaps() - has a host physical range something of what is retired?
+ * @topology: where that lies on this host
+ *
+ * Pure. In an interleaved region the stripe counts, as for tier_ras_locate().
+ */
+bool tier_retired_overlaps(const struct tier_retired *retired, const struct tier_topology *topology,
+			   uint64_t start, uint64_t bytes);
+
+/** tier_retired_copy() - another list of the same; tier_retired_free(). Return: 0, -ENOMEM. */
+int tier_retired_copy(const struct tier_retired *retired, struct tier_retired **ret);
+
 /** tier_retired_remove() - the entry that begins at @dpa. Return: 0; TIER_E_NOT_FOUND. */
 int tier_retired_remove(struct tier_retired *retired, uint64_t serial, uint64_t dpa);
 
@@ -216,9 +228,12 @@ bool tier_slot_has(const char *port, const char *device);
  * It has no hotplug then until tier_slot_release() or tier_slot_power_off().
  */
 int tier_slot_hold(const char *port, struct tier_problem *problem);
-/** tier_slot_release() - the slot stays on */
+/**
+ * tier_slot_release() - the slot stays on
+ * Return: 0; TIER_E_NOT_FOUND: it was not held, or has gone; negative errno.
+ */
 int tier_slot_release(const char *port, struct tier_problem *problem);
-/** tier_slot_power_off() - the slot is powered off, and whoever asked gets the device */
+/** tier_slot_power_off() - the slot is powered off, and whoever asked gets the device. Return: as above. */
 int tier_slot_power_off(const char *port, const char *slot, struct tier_problem *problem);
 
 /* ---- os: who is hit, and the kernel's events --------------------------------------------------- */

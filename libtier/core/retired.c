@@ -56,6 +56,42 @@ bool tier_retired_covers(const struct tier_retired *retired, uint64_t serial, ui
 	return at - dpa >= bytes;
 }
 
+bool tier_retired_overlaps(const struct tier_retired *retired, const struct tier_topology *topology,
+			   uint64_t start, uint64_t bytes)
+{
+	bool found = false;
+
+	for (size_t i = 0; !found && i < retired->count; i++) {
+		const struct tier_retirement *e = &retired->entries[i];
+		_cleanup_free_ struct tier_ras_place *places = NULL;
+		size_t count = 0;
+
+		if (tier_ras_locate(topology, e->serial, e->dpa, e->bytes, &places, &count) != 0)
+			continue;
+		for (size_t p = 0; p < count; p++)
+			found |= places[p].start < start + bytes &&
+				 start < places[p].start + places[p].bytes;
+	}
+	return found;
+}
+
+int tier_retired_copy(const struct tier_retired *retired, struct tier_retired **ret)
+{
+	_cleanup_retired_ struct tier_retired *copy = calloc(1, sizeof(*copy));
+
+	if (!copy)
+		return -ENOMEM;
+	if (retired->count > 0) {
+		copy->entries = reallocarray(NULL, retired->count, sizeof(*copy->entries));
+		if (!copy->entries)
+			return -ENOMEM;
+		memcpy(copy->entries, retired->entries, retired->count * sizeof(*copy->entries));
+	}
+	copy->count = retired->count;
+	*ret = TAKE(copy);
+	return 0;
+}
+
 int tier_retired_add(struct tier_retired *retired, const struct tier_retirement *entry)
 {
 	struct tier_retirement *entries, copy = *entry;

@@ -1,46 +1,70 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Home extents that are granted to nobody any more, since their memory is bad. */
+#include <inttypes.h>
+
 #include "tier-flight.h"
 #include "util.h"
 
-static int change(struct tier_portal *portal, uint64_t incarnation, uint32_t extent,
-		  enum tier_extent_state to, enum tier_extent_state *ret_was)
+/* TIER_E_DAMAGED if it cannot be read. Never written: free. */
+static int read_record(struct tier_portal *portal, uint32_t extent, struct tier_extent_record *ret)
 {
-	struct tier_extent_record old = {.extent = extent}, new;
-	int r = tier_portal_read_extent(portal, extent, &old);
+	int r = tier_portal_read_extent(portal, extent, ret);
 
-	/* Never written: free. */
-	if (r != 0 && r != TIER_E_NOT_FOUND)
-		return r;
 	if (r == TIER_E_NOT_FOUND)
-		old = (struct tier_extent_record){.extent = extent, .state = TIER_EXTENT_FREE};
-	if (old.state == to) {
-		*ret_was = old.state;
-		return 0;
-	}
-	if (old.state == TIER_EXTENT_CLAIMED ||
-	    (to == TIER_EXTENT_FREE && old.state != TIER_EXTENT_RETIRED))
-		return TIER_E_BUSY;
-	new = (struct tier_extent_record){
-		.stamp = {.incarnation = incarnation, .generation = old.stamp.generation + 1},
-		.extent = extent,
-		.state = to,
+		*ret = (struct tier_extent_record){.extent = extent, .state = TIER_EXTENT_FREE};
+	return r == TIER_E_NOT_FOUND ? 0 : r;
+}
+
+static int write_state(struct tier_portal *portal, uint64_t incarnation,
+		       const struct tier_extent_record *old, enum tier_extent_state state)
+{
+	const struct tier_extent_record new = {
+		.stamp = {.incarnation = incarnation, .generation = old->stamp.generation + 1},
+		.extent = old->extent,
+		.state = state,
 	};
-	r = tier_portal_write_extent(portal, &new);
-	if (r == 0)
-		*ret_was = old.state;
-	return r;
+
+	return tier_portal_write_extent(portal, &new);
 }
 
 int tier_portal_retire_extent(struct tier_portal *portal, uint64_t incarnation, uint32_t extent,
 			      enum tier_extent_state *ret_was)
 {
-	return change(portal, incarnation, extent, TIER_EXTENT_RETIRED, ret_was);
+	struct tier_extent_record old;
+	int r = read_record(portal, extent, &old);
+
+	if (r != 0)
+		return r;
+	if (old.state == TIER_EXTENT_CLAIMED)
+		return TIER_E_BUSY;
+	if (old.state != TIER_EXTENT_RETIRED)
+		r = write_state(portal, incarnation, &old, TIER_EXTENT_RETIRED);
+	if (r == 0)
+		*ret_was = old.state;
+	return r;
 }
 
-int tier_portal_unretire_extent(struct tier_portal *portal, uint64_t incarnation, uint32_t extent)
+int tier_portal_unretire_extent(struct tier_portal *portal, uint64_t incarnation, uint32_t extent,
+				tier_home_zero zero, void *userdata,
+				enum tier_extent_state *ret_was, struct tier_problem *problem)
 {
-	enum tier_extent_state was;
+	struct tier_extent_record old;
+	char object[32];
+	int r = read_record(portal, extent, &old);
 
-	return change(portal, incarnation, extent, TIER_EXTENT_FREE, &was);
+	snprintf(object, sizeof(object), "extent %" PRIu32, extent);
+	if (r != 0)
+		return tier_problem_set(problem, r, object, "tierctl portal check",
+					"its record cannot be read");
+	/* What lies in any other is somebody's. */
+	if (old.state == TIER_EXTENT_RETIRED) {
+		r = zero(userdata, extent, problem);
+		if (r != 0)
+			return r;
+		r = write_state(portal, incarnation, &old, TIER_EXTENT_FREE);
+	}
+	if (r != 0)
+		return tier_problem_set(problem, r, object, NULL, "cannot write its record");
+	*ret_was = old.state;
+	return 0;
 }

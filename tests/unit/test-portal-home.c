@@ -319,11 +319,69 @@ TEST(a_bad_extent_is_granted_no_more)
 	look(A, 0);
 	for (size_t i = 0; i < count; i++)
 		CHECK(tasks[i].extent > 1);
-	/* What is no bad extent is not freed by this way round. */
-	CHECK_EQ(tier_portal_unretire_extent(portal, 1, 2), TIER_E_BUSY);
-	CHECK_EQ(tier_portal_unretire_extent(portal, 1, 0), 0);
-	CHECK_EQ(state_of(0), TIER_EXTENT_FREE);
 	CHECK_EQ(state_of(1), TIER_EXTENT_RETIRED);
+	end();
+}
+
+struct zeroed {
+	unsigned extents; /* a bit for each */
+	int code;
+};
+
+static int zero_one(void *userdata, uint32_t extent, struct tier_problem *why)
+{
+	struct zeroed *calls = userdata;
+
+	/* It is granted to nobody while that goes on. */
+	CHECK_EQ(state_of(extent), TIER_EXTENT_RETIRED);
+	calls->extents |= 1u << extent;
+	return calls->code;
+}
+
+static enum tier_extent_state unretire(uint32_t extent, struct zeroed *calls)
+{
+	enum tier_extent_state was = TIER_EXTENT_RETIRED + 1;
+
+	CHECK_EQ(tier_portal_unretire_extent(portal, 2, extent, zero_one, calls, &was, &problem),
+		 0);
+	return was;
+}
+
+TEST(only_a_retired_extent_is_zeroed_and_given_back)
+{
+	enum tier_extent_state was;
+	struct zeroed calls = {};
+
+	begin("back");
+	/* Never written, of a flight, left by one. */
+	store_extent(1, TIER_EXTENT_CLAIMED, B, 1);
+	store_extent(2, TIER_EXTENT_SCRUB, B, 1);
+	CHECK_EQ(unretire(0, &calls), TIER_EXTENT_FREE);
+	CHECK_EQ(unretire(1, &calls), TIER_EXTENT_CLAIMED);
+	CHECK_EQ(unretire(2, &calls), TIER_EXTENT_SCRUB);
+	CHECK_EQ(calls.extents, 0);
+	CHECK_EQ(state_of(1), TIER_EXTENT_CLAIMED);
+	CHECK_EQ(state_of(2), TIER_EXTENT_SCRUB);
+	CHECK_EQ(tier_portal_retire_extent(portal, 1, 4, &was), 0);
+	CHECK_EQ(tier_portal_retire_extent(portal, 1, 5, &was), 0);
+	CHECK_EQ(unretire(4, &calls), TIER_EXTENT_RETIRED);
+	CHECK_EQ(calls.extents, 1u << 4);
+	CHECK_EQ(state_of(4), TIER_EXTENT_FREE);
+	CHECK_EQ(unretire(4, &calls), TIER_EXTENT_FREE);
+	/* What cannot be zeroed stays retired. */
+	calls.code = -EIO;
+	CHECK_EQ(tier_portal_unretire_extent(portal, 2, 5, zero_one, &calls, &was, &problem), -EIO);
+	CHECK_EQ(state_of(5), TIER_EXTENT_RETIRED);
+	/* Whose it is cannot be told: it may be a flight's. */
+	for (unsigned copy = 0; copy < 2; copy++)
+		file_flip(tier_portal_path(portal),
+			  tier_record_offset(tier_portal_super(portal), TIER_RECORD_EXTENT, A, 1,
+					     copy) +
+				  60);
+	CHECK_EQ(tier_portal_unretire_extent(portal, 2, 1, zero_one, &calls, &was, &problem),
+		 TIER_E_DAMAGED);
+	CHECK_HAS(problem.text, "its record cannot be read");
+	CHECK_EQ(calls.extents, 1u << 4 | 1u << 5);
 	end();
 }
 

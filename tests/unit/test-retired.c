@@ -100,6 +100,23 @@ TEST(what_is_retired_is_not_retired_twice)
 	free(list.entries);
 }
 
+TEST(a_copy_is_a_list_of_its_own)
+{
+	struct tier_retired list = {}, *copy;
+
+	CHECK_EQ(tier_retired_copy(&list, &copy), 0);
+	CHECK_EQ(copy->count, 0);
+	tier_retired_free(copy);
+	retire(&list, 1, 0x1000, 0x1000, 0);
+	CHECK_EQ(tier_retired_copy(&list, &copy), 0);
+	CHECK_EQ(tier_retired_remove(copy, 1, 0x1000), 0);
+	retire(copy, 2, 0, 64, 0);
+	CHECK_EQ(list.count, 1);
+	CHECK(tier_retired_covers(&list, 1, 0x1000, 0x1000));
+	tier_retired_free(copy);
+	free(list.entries);
+}
+
 TEST(the_list_has_an_end)
 {
 	struct tier_retired list = {};
@@ -174,6 +191,29 @@ TEST(in_an_interleaved_region_it_is_a_stripe)
 	CHECK_EQ(tier_ras_locate(t, 8, 64, 64, &places, &count), 0);
 	CHECK_EQ(places[0].bytes, 2 * GIB);
 	free(places);
+	tier_topology_free(t);
+}
+
+/* The page that the kernel gives up for a line in its middle is no other error. */
+TEST(a_range_that_has_a_part_of_it_overlaps)
+{
+	struct tier_topology *t = machine(8 * GIB, 0);
+	struct tier_retired list = {};
+	uint64_t start;
+
+	add_region(t, 0, GIB, TIER_DAX_DEVDAX);
+	give_memdev(t, 0, 7, 0x10000);
+	start = t->regions[0].start;
+	CHECK(!tier_retired_overlaps(&list, t, start, GIB));
+	retire(&list, 8, 0x10000, GIB, 0); /* of another device */
+	CHECK(!tier_retired_overlaps(&list, t, start, GIB));
+	retire(&list, 7, 0x10000 + 0x5ff0, 0x40, 0);
+	CHECK(tier_retired_overlaps(&list, t, start + 0x5000, 0x1000));
+	CHECK(tier_retired_overlaps(&list, t, start + 0x6000, 0x1000));
+	CHECK(tier_retired_overlaps(&list, t, start + 0x602f, 1));
+	CHECK(!tier_retired_overlaps(&list, t, start + 0x6030, 1));
+	CHECK(!tier_retired_overlaps(&list, t, start + 0x4000, 0x1ff0));
+	free(list.entries);
 	tier_topology_free(t);
 }
 
