@@ -20,40 +20,79 @@ static void note_held(const char *port)
 {
 	int fd = open(HELD_PATH, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 
-	if (fd < 0)
-		return;
-	dprintf(fd, "%s\n", port);
-	close(fd);
+	if (fd < 0 || dprintf(fd, "%s\n", port) < 0)
+		log_decision(LOG_WARNING, HELD_PATH, "failed",
+			     "cannot note which slot is held: if cxl-tierd ends, it is not given "
+			     "back: %m");
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Noted first: whoever ends between the two leaves a slot that is not held, and no harm is done. */
+static int hold(const char *port, struct tier_problem *problem)
+{
+	int r;
+
+	note_held(port);
+	r = tier_slot_hold(port, problem);
+	if (r != 0)
+		unlink(HELD_PATH);
+	return r;
+}
+
+/* TIER_E_NOT_FOUND: it was not held. What cannot be released stays noted. */
+static int let_go(const char *port, struct tier_problem *problem)
+{
+	int r = tier_slot_release(port, problem);
+
+	if (r >= 0)
+		unlink(HELD_PATH);
+	return r;
 }
 
 void unplug_start(struct manager *manager)
 {
 	struct tier_problem problem = {};
 	char port[32] = "";
-	FILE *file = fopen(HELD_PATH, "re");
+	FILE *file;
+	int r;
 
+	if (manager_dry_run(manager))
+		return;
+	file = fopen(HELD_PATH, "re");
 	if (!file)
 		return;
 	if (fgets(port, sizeof(port), file))
 		port[strcspn(port, "\n")] = '\0';
 	fclose(file);
-	unlink(HELD_PATH);
-	if (port[0] && !strchr(port, '/') && tier_slot_release(port, &problem) != 0)
+	if (!port[0] || strchr(port, '/')) {
+		unlink(HELD_PATH);
+		return;
+	}
+	r = let_go(port, &problem);
+	if (r < 0)
 		log_problem(LOG_WARNING, "unplug-refused", &problem);
-	else if (port[0])
+	else if (r == 0)
 		events_add(
 			manager, LOG_WARNING, "unplug-refused", port, NULL,
 			"cxl-tierd ended while it looked after a request to remove the device; the "
 			"slot stays on; ask again");
 }
 
-/* Extents that flights have, of any host. */
+/* Extents that flights have, or may have, of any host. */
 static int refuse_flights(struct portal *portal, struct tier_problem *problem)
 {
 	_cleanup_(tier_portal_closep) struct tier_portal *mapped = NULL;
-	uint32_t claimed = 0;
-	int r = portal_open(portal, TIER_PORTAL_READ, &mapped, problem);
+	uint32_t claimed = 0, unknown = 0;
+	int r;
 
+	if (portal->code != 0)
+		return tier_problem_set(problem, TIER_E_REFUSED, portal->region,
+					"tierctl portal check",
+					"holds a portal, and which flights are in it cannot be "
+					"told: %.240s",
+					portal->problem.text);
+	r = portal_open(portal, TIER_PORTAL_READ, &mapped, problem);
 	if (r != 0)
 		return r;
 	for (uint32_t extent = 0; extent < portal->super.extent_count; extent++) {
@@ -61,12 +100,20 @@ static int refuse_flights(struct portal *portal, struct tier_problem *problem)
 
 		r = tier_portal_read_extent(mapped, extent, &record);
 		claimed += r == 0 && record.state == TIER_EXTENT_CLAIMED;
+		/* Never written: free. */
+		unknown += r != 0 && r != TIER_E_NOT_FOUND;
 	}
-	if (claimed == 0)
-		return 0;
-	return tier_problem_set(problem, TIER_E_BUSY, portal->region, "tierctl flights",
-				"holds the portal %s, and flights have %u of its extents",
-				portal_name(portal), claimed);
+	if (claimed > 0)
+		return tier_problem_set(problem, TIER_E_BUSY, portal->region, "tierctl flights",
+					"holds the portal %s, and flights have %u of its extents",
+					portal_name(portal), claimed);
+	if (unknown > 0)
+		return tier_problem_set(problem, TIER_E_DAMAGED, portal->region,
+					"tierctl portal check",
+					"holds the portal %s, and whether flights have %u of its "
+					"extents cannot be read",
+					portal_name(portal), unknown);
+	return 0;
 }
 
 /* A dax device that somebody has mapped: it would lose its memory without being asked. */
@@ -81,7 +128,24 @@ static int refuse_users(struct manager *manager, const struct tier_region *regio
 	if (users.json && sd_json_variant_elements(users.json) > 0)
 		r = tier_problem_set(problem, TIER_E_BUSY, region->name, NULL, "is mapped: %.300s",
 				     users.text);
+	else if (!users.complete)
+		r = tier_problem_set(problem, TIER_E_BUSY, region->name, "ask again",
+				     "may be mapped: %.300s", users.text);
 	users_done(&users);
+	return r;
+}
+
+/* Why a region has to stay, as far as that can be told before anything is moved. */
+static int veto(struct manager *manager, const struct tier_topology *topology,
+		const struct tier_region *region, struct tier_problem *problem)
+{
+	struct portal *portal = portals_by_region(manager, region->name);
+	int r = offline_refuse_second(manager, region->name, problem);
+
+	if (r == 0 && portal)
+		r = refuse_flights(portal, problem);
+	if (r == 0 && region->committed && !region_blocks_online(topology, region))
+		r = refuse_users(manager, region, problem);
 	return r;
 }
 
@@ -89,13 +153,10 @@ static int evacuate(struct manager *manager, const struct tier_topology *topolog
 		    const struct tier_region *region, struct tier_problem *problem)
 {
 	_cleanup_(tier_plan_freep) struct tier_plan *plan = NULL;
-	struct portal *portal = portals_by_region(manager, region->name);
 	int r;
 
-	if (portal && portal->code == 0)
-		return refuse_flights(portal, problem);
 	if (!region_blocks_online(topology, region))
-		return refuse_users(manager, region, problem);
+		return 0;
 	r = tier_plan_offline(topology, region->name, true, &plan, problem);
 	if (r == 0)
 		/* So that no rule puts it back before it has gone. */
@@ -103,23 +164,17 @@ static int evacuate(struct manager *manager, const struct tier_topology *topolog
 	return r ?: manager_apply(manager, plan, problem);
 }
 
-static bool has_memdev(const struct tier_region *region, const struct tier_memdev *memdev)
+static bool is_below(const struct tier_topology *topology, const struct tier_region *region,
+		     const char *port)
 {
-	for (size_t i = 0; i < region->memdev_count; i++)
-		if (streq(region->memdevs[i], memdev->name))
+	for (size_t i = 0; i < region->memdev_count; i++) {
+		const struct tier_memdev *memdev =
+			tier_topology_memdev(topology, region->memdevs[i]);
+
+		if (memdev && tier_slot_has(port, memdev->host))
 			return true;
+	}
 	return false;
-}
-
-static int evacuate_all(struct manager *manager, const struct tier_topology *topology,
-			const struct tier_memdev *memdev, struct tier_problem *problem)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < topology->region_count; i++)
-		if (has_memdev(&topology->regions[i], memdev))
-			r = evacuate(manager, topology, &topology->regions[i], problem);
-	return r;
 }
 
 static const struct tier_memdev *find_memdev(const struct tier_topology *topology, const char *port)
@@ -130,15 +185,19 @@ static const struct tier_memdev *find_memdev(const struct tier_topology *topolog
 	return NULL;
 }
 
-/* All memdevs below the port: behind a switch there may be more than one. */
+/* Of all memdevs below the port: behind a switch there may be more than one. Nothing is moved in vain. */
 static int evacuate_port(struct manager *manager, const struct tier_topology *topology,
 			 const char *port, struct tier_problem *problem)
 {
+	static int (*const steps[])(struct manager *, const struct tier_topology *,
+				    const struct tier_region *,
+				    struct tier_problem *) = {veto, evacuate};
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < topology->memdev_count; i++)
-		if (tier_slot_has(port, topology->memdevs[i].host))
-			r = evacuate_all(manager, topology, &topology->memdevs[i], problem);
+	for (size_t step = 0; step < ARRAY_SIZE(steps); step++)
+		for (size_t i = 0; r == 0 && i < topology->region_count; i++)
+			if (is_below(topology, &topology->regions[i], port))
+				r = steps[step](manager, topology, &topology->regions[i], problem);
 	return r;
 }
 
@@ -147,11 +206,31 @@ static void refuse(struct manager *manager, const struct tier_unplug *unplug, co
 {
 	struct tier_problem problem = {};
 
-	if (tier_slot_release(unplug->device, &problem) != 0)
+	if (let_go(unplug->device, &problem) < 0)
 		log_problem(LOG_ERR, "failed", &problem);
 	events_add(manager, LOG_WARNING, "unplug-refused", memdev, NULL,
 		   "slot %s stays on, though its removal was asked for: %s: %s%s%s", unplug->slot,
 		   why->object, why->text, why->next[0] ? "; " : "", why->next);
+}
+
+/* Evacuated: it may go. */
+static void give_away(struct manager *manager, const struct tier_unplug *unplug, const char *memdev,
+		      bool held)
+{
+	struct tier_problem problem = {};
+
+	if (!held)
+		events_add(manager, LOG_NOTICE, "unplug", memdev, NULL,
+			   "its memory is evacuated; slot %s is powered off by the kernel",
+			   unplug->slot);
+	else if (let_go(unplug->device, &problem) < 0 ||
+		 tier_slot_power_off(unplug->device, unplug->slot, &problem) < 0)
+		events_add(manager, LOG_ERR, "unplug-failed", memdev, NULL,
+			   "its memory is evacuated, and: %s: %s", problem.object, problem.text);
+	else
+		events_add(manager, LOG_NOTICE, "unplugged", memdev, NULL,
+			   "its memory is evacuated, and slot %s is off: it may be taken out",
+			   unplug->slot);
 }
 
 static void handle_request(struct manager *manager, const struct tier_unplug *unplug)
@@ -159,8 +238,6 @@ static void handle_request(struct manager *manager, const struct tier_unplug *un
 	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
 	const struct tier_memdev *memdev;
 	struct tier_problem problem = {};
-	uint64_t serial;
-	char name[32];
 	bool held;
 	int r;
 
@@ -172,42 +249,32 @@ static void handle_request(struct manager *manager, const struct tier_unplug *un
 	memdev = find_memdev(topology, unplug->device);
 	if (!memdev)
 		return;
-	COPY(name, memdev->name);
-	serial = memdev->serial;
 	if (manager_dry_run(manager)) {
 		events_add(
-			manager, LOG_NOTICE, "unplug", name, NULL,
+			manager, LOG_NOTICE, "unplug", memdev->name, NULL,
 			"dry run: its removal from slot %s is asked for, and its memory would be "
 			"evacuated; the kernel takes it in five seconds",
 			unplug->slot);
 		return;
 	}
-	held = tier_slot_hold(unplug->device, &problem) == 0;
-	if (held)
-		note_held(unplug->device);
-	else
+	held = hold(unplug->device, &problem) == 0;
+	if (!held)
 		log_problem(LOG_WARNING, "failed", &problem);
-	events_add(manager, LOG_NOTICE, "unplug", name, NULL,
+	events_add(manager, LOG_NOTICE, "unplug", memdev->name, NULL,
 		   "removal of serial 0x%" PRIx64 " from slot %s is asked for; its memory is "
 		   "evacuated%s",
-		   serial, unplug->slot,
+		   memdev->serial, unplug->slot,
 		   held ? "" : ", within the five seconds that the kernel gives");
 	r = evacuate_port(manager, topology, unplug->device, &problem);
-	if (r != 0 && held)
-		refuse(manager, unplug, name, &problem);
-	else if (r != 0)
-		events_add(manager, LOG_CRIT, "unplug-failed", name, NULL,
+	if (r == 0)
+		give_away(manager, unplug, memdev->name, held);
+	else if (held)
+		refuse(manager, unplug, memdev->name, &problem);
+	else
+		events_add(manager, LOG_CRIT, "unplug-failed", memdev->name, NULL,
 			   "its memory cannot be evacuated, and the kernel will take it all the "
 			   "same: %s: %s",
 			   problem.object, problem.text);
-	else if (held && tier_slot_power_off(unplug->device, unplug->slot, &problem) != 0)
-		events_add(manager, LOG_ERR, "unplug-failed", name, NULL,
-			   "its memory is evacuated, and: %s: %s", problem.object, problem.text);
-	else
-		events_add(manager, LOG_NOTICE, "unplugged", name, NULL,
-			   "its memory is evacuated, and slot %s is off: it may be taken out",
-			   unplug->slot);
-	unlink(HELD_PATH);
 	(void)monitor_rescan(manager);
 }
 

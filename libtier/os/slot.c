@@ -43,23 +43,17 @@ static int find_service(const struct sysfs *sysfs, const char *port, char servic
 	return -ENODEV;
 }
 
-static int set_driver(const char *port, const char *how, struct tier_problem *problem)
+int tier_slot_hold(const char *port, struct tier_problem *problem)
 {
 	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
 	char service[64] = "";
 	int r = sysfs_open(&sysfs, NULL);
 
 	r = r ?: find_service(&sysfs, port, service);
-	r = r ?: sysfs_write(&sysfs, service, DRIVER "/%s", how);
+	r = r ?: sysfs_write(&sysfs, service, DRIVER "/unbind");
 	if (r < 0)
-		return tier_problem_set(problem, r, port, NULL, "cannot %s its hotplug driver",
-					how);
+		return tier_problem_set(problem, r, port, NULL, "cannot unbind its hotplug driver");
 	return 0;
-}
-
-int tier_slot_hold(const char *port, struct tier_problem *problem)
-{
-	return set_driver(port, "unbind", problem);
 }
 
 /* The PCI Express capability in configuration space; 0: none. */
@@ -104,8 +98,23 @@ static void light_power(const char *port)
 
 int tier_slot_release(const char *port, struct tier_problem *problem)
 {
-	light_power(port);
-	return set_driver(port, "bind", problem);
+	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
+	char service[64] = "";
+	int r = sysfs_open(&sysfs, NULL);
+
+	if (r == 0 && find_service(&sysfs, port, service) < 0)
+		return tier_problem_set(problem, TIER_E_NOT_FOUND, port, NULL,
+					"is no hotplug slot any more");
+	if (r == 0 && sysfs_exists(&sysfs, "sys/bus/pci_express/devices/%s/driver", service))
+		return tier_problem_set(problem, TIER_E_NOT_FOUND, port, NULL,
+					"has its hotplug driver");
+	if (r == 0) {
+		light_power(port);
+		r = sysfs_write(&sysfs, service, DRIVER "/bind");
+	}
+	if (r < 0)
+		return tier_problem_set(problem, r, port, NULL, "cannot bind its hotplug driver");
+	return 0;
 }
 
 int tier_slot_power_off(const char *port, const char *slot, struct tier_problem *problem)
