@@ -91,13 +91,15 @@ static SD_VARLINK_DEFINE_STRUCT_TYPE(
 	COMMENT("What the destination's QEMU must match"), FIELD(machineType, STRING, 0),
 	FIELD(qemuVersion, STRING, 0));
 
-static SD_VARLINK_DEFINE_METHOD(GetInfo, COMMENT("Version of cxl-tierd"), OUT(version, STRING, 0),
-				COMMENT("Process id"), OUT(pid, INT, 0), COMMENT("The host's name"),
-				OUT(hostname, STRING, 0),
-				COMMENT("It decides and logs, and changes nothing"),
-				OUT(dryRun, BOOL, 0),
-				COMMENT("The single configuration file, if --config gave one"),
-				OUT(configFile, STRING, NULLABLE));
+static SD_VARLINK_DEFINE_METHOD(
+	GetInfo, COMMENT("Version of cxl-tierd"), OUT(version, STRING, 0), COMMENT("Process id"),
+	OUT(pid, INT, 0), COMMENT("The host's name"), OUT(hostname, STRING, 0),
+	COMMENT("It decides and logs, and changes nothing"), OUT(dryRun, BOOL, 0),
+	COMMENT("It hears of memory errors: the kernel's events of them are "
+		"on, and are read"),
+	OUT(hearsErrors, BOOL, NULLABLE),
+	COMMENT("The single configuration file, if --config gave one"),
+	OUT(configFile, STRING, NULLABLE));
 
 static SD_VARLINK_DEFINE_METHOD(Ping);
 

@@ -65,6 +65,7 @@ static int on_info(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
 				  SD_JSON_BUILD_PAIR_INTEGER("pid", getpid()),
 				  SD_JSON_BUILD_PAIR_STRING("hostname", manager->hostname),
 				  SD_JSON_BUILD_PAIR_BOOLEAN("dryRun", manager_dry_run(manager)),
+				  SD_JSON_BUILD_PAIR_BOOLEAN("hearsErrors", ras_listens(manager)),
 				  SD_JSON_BUILD_PAIR_CONDITION(config != NULL, "configFile",
 							       SD_JSON_BUILD_STRING(config)));
 }

@@ -59,6 +59,23 @@ bool client_daemon_running(void)
 	return r >= 0;
 }
 
+bool client_daemon_hears_errors(void)
+{
+	sd_json_variant *reply = NULL, *hears;
+	const char *error = NULL;
+	sd_varlink *link;
+	bool does = false;
+
+	if (connect_daemon(&link) < 0)
+		return false;
+	if (sd_varlink_call(link, INTERFACE "GetInfo", NULL, &reply, &error) >= 0 && !error) {
+		hears = sd_json_variant_by_key(reply, "hearsErrors");
+		does = hears && sd_json_variant_boolean(hears);
+	}
+	sd_varlink_close_unref(link);
+	return does;
+}
+
 static const char *field(sd_json_variant *object, const char *key)
 {
 	sd_json_variant *value = sd_json_variant_by_key(object, key);

@@ -17,6 +17,8 @@ const char *client_socket(void);
 
 /* Nothing is printed. */
 bool client_daemon_running(void);
+/* Nor here. False as well if it does not run. */
+bool client_daemon_hears_errors(void);
 
 /*
  * One call on a connection of its own.

@@ -230,7 +230,7 @@ static void check_live(struct doctor_report *report)
 	doctor_add(report, running ? OK : FAIL, "cxl-tierd",
 		   "regions are not onlined, VMs are neither sent nor received",
 		   "systemctl enable --now cxl-tierd", running ? "answers" : "does not answer");
-	doctor_errors(report);
+	doctor_errors(report, running);
 	check_qemu(report);
 }
 

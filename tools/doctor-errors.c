@@ -1,31 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <fcntl.h>
-
+#include "client.h"
 #include "doctor.h"
 #include "tool.h"
 
 /* Memory errors: whether they are seen, and what has been retired. */
 
-void doctor_errors(struct doctor_report *report)
+/* The daemon is asked: its trace instance is there when it has gone as well. */
+void doctor_errors(struct doctor_report *report, bool running)
 {
 	static const char cost[] = "errors of memory are not seen: no process or VM that is hit is "
 				   "named, and bad memory stays in use";
-	static const char instance[] = "/sys/kernel/tracing/instances/cxl-tierd";
+	static const char object[] = "memory errors";
 
-	if (geteuid() != 0)
-		doctor_add(report, WARN, "memory errors", cost, "sudo tierctl doctor",
-			   "only root can see whether cxl-tierd reads the kernel's events");
-	else if (access("/sys/kernel/tracing/events", F_OK) < 0)
-		doctor_add(report, WARN, "memory errors", cost,
+	if (!running)
+		doctor_add(report, WARN, object, cost, "systemctl start cxl-tierd",
+			   "cxl-tierd, which reads the kernel's events, does not answer");
+	else if (client_daemon_hears_errors())
+		doctor_add(report, OK, object, NULL, NULL, "cxl-tierd reads the kernel's events");
+	else if (geteuid() == 0 && access("/sys/kernel/tracing/events", F_OK) < 0)
+		doctor_add(report, WARN, object, cost,
 			   "mount -t tracefs tracefs /sys/kernel/tracing, and restart cxl-tierd",
 			   "there is no tracefs");
-	else if (access(instance, F_OK) < 0)
-		doctor_add(report, WARN, "memory errors", cost,
-			   "journalctl -u cxl-tierd CXL_TIER_DECISION=no-events",
-			   "cxl-tierd does not read the kernel's trace events");
 	else
-		doctor_add(report, OK, "memory errors", NULL, NULL,
-			   "cxl-tierd reads the kernel's events");
+		doctor_add(report, WARN, object, cost,
+			   "journalctl -u cxl-tierd; systemctl restart cxl-tierd",
+			   "cxl-tierd does not read the kernel's trace events");
 }
 
 /* Of a dump as well. */

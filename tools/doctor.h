@@ -37,7 +37,7 @@ void doctor_declared(struct doctor_report *report, const struct tier_topology *t
 void doctor_rivals(struct doctor_report *report);
 
 /* Memory errors, of this machine; what has been retired, of a dump as well: doctor-errors.c. */
-void doctor_errors(struct doctor_report *report);
+void doctor_errors(struct doctor_report *report, bool running);
 void doctor_retired(struct doctor_report *report, const struct tier_topology *topology);
 
 #endif
