@@ -102,6 +102,7 @@ def test_declared_and_rivals(directory):
 def test_events_and_retired(directory):
     """A daemon that has nothing to do with this machine's memory has no events of it, and retires none of it."""
     daemon = Daemon(PROGRAM, directory)
+    assert daemon.call("GetInfo")["hearsErrors"] is False
     assert daemon.call("Events") == {"events": []}
     assert daemon.call("Events", sinceUsec=1) == {"events": []}
     assert daemon.call("Retired") == {"retired": []}

@@ -7,6 +7,7 @@ import subprocess
 from cases import deadline
 from errors import hold, media_error, poison, qmp
 from flying import refused
+from holding import PINNER, Holder
 from rules import blocks, call, configure, expect_online
 
 TOPOLOGY = "one-host-two-regions"
@@ -92,7 +93,10 @@ def case_error_names_who_is_hit_and_retires_the_block(lab):
 def case_plans_leave_it_out_and_a_restart_changes_nothing(lab):
     a = lab["A"]
     before = events(a)
+    assert "cxl-tierd reads the kernel's events" in a.tierctl("doctor", check=False).out
     a.stop_daemon()
+    # Its trace instance is still there.
+    assert "cxl-tierd, which reads the kernel's events, does not answer" in a.tierctl("doctor", check=False).out
     a.start_daemon()
     assert events(a) == before, f"{before} became {events(a)}"
     expect_without(a, REGION, [VICTIM["block"]])
@@ -145,6 +149,37 @@ def case_by_hand_and_back(lab):
     expect_without(a, REGION, [VICTIM["block"]])
     nobody = call(a, "Unretire", {"id": VICTIM["entry"]}, user=("setpriv", "--reuid=65534", "--clear-groups"))
     assert "PermissionDenied" in nobody.err, nobody.err
+
+
+@deadline(240)
+def case_blocks_wait_for_a_region_that_goes_offline(lab):
+    """What is hit meanwhile is told, and written down, at once; a request for the device is refused; the block follows."""
+    a = lab["A"]
+    before = blocks(a, REGION)[0]
+    node = next(r["target_node"] for r in a.tierctl("list", "regions", "--json").json() if r["name"] == REGION)
+    states = "/sys/devices/system/memory/memory*/state"
+    with Holder(a, node, PINNER):
+        tool = a.start("tierctl", "offline", REGION, "--deadline", "600", "--json")
+        tool.wait_line("progress", 60)
+        a.wait_for(f"grep -q going-offline {states}", "block that is being evacuated", 60)
+        stuck = int(a.run(f"grep -l going-offline {states}").out.split("memory/memory")[1].split("/")[0])
+        other = next(block for block in sorted(before) if block not in (stuck, VICTIM["block"]))
+        dpa = (other - start_of(a, REGION) // BLOCK) * BLOCK + 0x3040
+        media_error(a, 0, dpa)
+        await_event(a, "retired", "memory is being taken offline, and its memory blocks follow after that")
+        assert f"0x1:{dpa:#x}" in a.run(f"cut -d' ' -f1,2 {STATE}/retired | tr ' ' :").out
+        qmp(a, "device_del", id="dev0")
+        await_event(a, "unplug-refused", f"{REGION} is being taken offline", 120)
+        # Whoever asked has gone, so all is put back.
+        a.run("pkill -INT -x tierctl")
+        assert tool.wait(60) == 1, tool.text()
+        await_event(a, "retired", f"memory block {other} evacuated, taken offline", 120)
+    expect_without(a, REGION, [VICTIM["block"], other])
+    # The page in which it is was given up; that is no other error.
+    ids = {entry["id"] for entry in a.tierctl("retired", "--json").json()}
+    assert ids == {VICTIM["entry"], f"0x1:{dpa:#x}"}, ids
+    assert not events(a, "page"), events(a, "page")
+    a.tierctl("unretire", f"0x1:{dpa:#x}")
 
 
 @deadline(300)
@@ -230,8 +265,8 @@ def case_a_device_that_is_asked_for_is_refused_or_evacuated(lab):
     mapper = a.start("python3", "-I", "-S", "-c", MAPPER, f"/dev/{dax}")
     pid = mapper.wait_line("mapped by", 60).split()[-1]
     qmp(a, "device_del", id="dev0")
-    told = await_event(a, "unplug-refused", "stays on, though its removal was asked for", 120)
-    assert f"{REGION}: is mapped: process {pid} (python3) maps it" in told["text"], told
+    told = await_event(a, "unplug-refused", f"{REGION}: is mapped: process {pid} (python3) maps it", 120)
+    assert "stays on, though its removal was asked for" in told["text"], told
     # Longer than the kernel would have waited.
     a.run("timeout", "7", "tail", "-f", "/dev/null", check=False)
     assert in_qemu(lab) == {"dev0", "dev1"} and a.run(f"cat /proc/{pid}/comm").out == "python3\n"
