@@ -47,11 +47,11 @@ static void handle_page(struct manager *manager, const struct tier_topology *top
 	const struct tier_region *region = tier_ras_region_of(topology, event->hpa);
 	struct tier_ras_place place = {.start = event->hpa, .bytes = event->bytes, .exact = true};
 	struct tier_problem problem = {};
-	uint64_t serial, dpa;
+	uint64_t serial, dpa, bytes;
 
 	/* DRAM: others look after that. */
-	if (!region || tier_ras_device_address(topology, region->name, event->hpa - region->start,
-					       &serial, &dpa, &problem) != 0)
+	if (!region || tier_ras_device_range(topology, region->name, event->hpa - region->start,
+					     event->bytes, &serial, &dpa, &bytes, &problem) != 0)
 		return;
 	/* An error of any byte of it is why the kernel has given it up. */
 	if (manager->retired &&
@@ -59,7 +59,7 @@ static void handle_page(struct manager *manager, const struct tier_topology *top
 		return;
 	COPY(place.region, region->name);
 	ras_note_places(manager, topology, event, &place, 1, deadline);
-	retired_add(manager, topology, serial, dpa, event->bytes, "page given up by the kernel");
+	retired_add(manager, topology, serial, dpa, bytes, "page given up by the kernel");
 }
 
 static void handle_address(struct manager *manager, const struct tier_topology *topology,

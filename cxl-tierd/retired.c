@@ -149,7 +149,8 @@ void retired_add(struct manager *manager, const struct tier_topology *topology, 
 		return;
 	}
 	if (write_down(manager, &entry, true, &problem) != 0) {
-		snprintf(kept, sizeof(kept), "not written down, so not over a reboot: %s: %s",
+		snprintf(kept, sizeof(kept),
+			 "not written down, so it is used again after a reboot: %s: %s",
 			 problem.object, problem.text);
 		events_add(manager, LOG_CRIT, "retire-failed", id, NULL, "%s", kept);
 	} else {
@@ -182,7 +183,7 @@ int retired_add_offset(struct manager *manager, const char *region, uint64_t off
 {
 	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
 	struct tier_retirement entry;
-	uint64_t serial, dpa, size;
+	uint64_t serial, dpa, bytes;
 	char id[ID_BYTES];
 	int r;
 
@@ -196,12 +197,12 @@ int retired_add_offset(struct manager *manager, const char *region, uint64_t off
 	r = tier_topology_read(manager->options.sysroot, &topology, problem);
 	if (r != 0)
 		return r;
-	size = topology->page_bytes;
-	offset = offset / size * size;
-	r = tier_ras_device_address(topology, region, offset, &serial, &dpa, problem);
+	offset -= offset % topology->page_bytes;
+	r = tier_ras_device_range(topology, region, offset, topology->page_bytes, &serial, &dpa,
+				  &bytes, problem);
 	if (r != 0)
 		return r;
-	make_entry(serial, dpa, size, "by tierctl retire", &entry, id);
+	make_entry(serial, dpa, bytes, "by tierctl retire", &entry, id);
 	if (!dry_run)
 		r = retire_by_hand(manager, topology, region, offset, &entry, id, problem);
 	if (r != 0)
@@ -209,7 +210,8 @@ int retired_add_offset(struct manager *manager, const char *region, uint64_t off
 	r = sd_json_buildo(
 		ret, SD_JSON_BUILD_PAIR_STRING("id", id),
 		SD_JSON_BUILD_PAIR_UNSIGNED("serial", serial),
-		SD_JSON_BUILD_PAIR_UNSIGNED("dpa", dpa), SD_JSON_BUILD_PAIR_UNSIGNED("bytes", size),
+		SD_JSON_BUILD_PAIR_UNSIGNED("dpa", dpa),
+		SD_JSON_BUILD_PAIR_UNSIGNED("bytes", bytes),
 		SD_JSON_BUILD_PAIR_STRING("region", region),
 		SD_JSON_BUILD_PAIR_UNSIGNED("offset", offset),
 		SD_JSON_BUILD_PAIR_UNSIGNED(

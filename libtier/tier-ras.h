@@ -91,15 +91,16 @@ int tier_ras_locate(const struct tier_topology *topology, uint64_t serial, uint6
 		    uint64_t bytes, struct tier_ras_place **ret, size_t *ret_count);
 
 /**
- * tier_ras_device_address() - the reverse: whose byte lies at a region's offset
- * @ret_serial, @ret_dpa: of an interleaved region those of one device in the same stripe
+ * tier_ras_device_range() - the reverse: whose bytes lie at a region's offset
+ * @bytes: from there on, cut at the region's end
+ * @ret_serial, @ret_dpa, @ret_bytes: of an interleaved region those of one device in the same stripes
  *
  * Pure. Return: 0; TIER_E_NOT_FOUND: no such region or offset; TIER_E_REFUSED: its decoders' addresses
  * are not known.
  */
-int tier_ras_device_address(const struct tier_topology *topology, const char *region,
-			    uint64_t offset, uint64_t *ret_serial, uint64_t *ret_dpa,
-			    struct tier_problem *problem);
+int tier_ras_device_range(const struct tier_topology *topology, const char *region, uint64_t offset,
+			  uint64_t bytes, uint64_t *ret_serial, uint64_t *ret_dpa,
+			  uint64_t *ret_bytes, struct tier_problem *problem);
 
 /** tier_ras_region_of() - the region that has a host physical address; NULL: none */
 const struct tier_region *tier_ras_region_of(const struct tier_topology *topology,

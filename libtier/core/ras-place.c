@@ -87,16 +87,17 @@ int tier_ras_locate(const struct tier_topology *topology, uint64_t serial, uint6
 	return 0;
 }
 
-int tier_ras_device_address(const struct tier_topology *topology, const char *name, uint64_t offset,
-			    uint64_t *ret_serial, uint64_t *ret_dpa, struct tier_problem *problem)
+int tier_ras_device_range(const struct tier_topology *topology, const char *name, uint64_t offset,
+			  uint64_t bytes, uint64_t *ret_serial, uint64_t *ret_dpa,
+			  uint64_t *ret_bytes, struct tier_problem *problem)
 {
 	const struct tier_region *region = tier_topology_region(topology, name);
-	uint64_t ways, unit;
+	uint64_t ways, unit, first, end;
 
 	if (!region)
 		return tier_problem_set(problem, TIER_E_NOT_FOUND, name, "see tierctl list regions",
 					"no such region");
-	if (!usable(region) || offset >= region->bytes)
+	if (!usable(region) || offset >= region->bytes || bytes == 0)
 		return tier_problem_set(problem, TIER_E_NOT_FOUND, name, NULL,
 					"offset 0x%" PRIx64 " is beyond its end", offset);
 	ways = MAX(region->interleave_ways, 1u);
@@ -105,7 +106,10 @@ int tier_ras_device_address(const struct tier_topology *topology, const char *na
 		return tier_problem_set(problem, TIER_E_REFUSED, name, NULL,
 					"which addresses of its devices it has is not known");
 	*ret_serial = region->serials[0];
-	*ret_dpa = region->dpa_starts[0] + offset / (unit * ways) * unit;
+	first = offset / (unit * ways);
+	end = (MIN(bytes, region->bytes - offset) + offset - 1) / (unit * ways) + 1;
+	*ret_dpa = region->dpa_starts[0] + first * unit;
+	*ret_bytes = (end - first) * unit;
 	return 0;
 }
 

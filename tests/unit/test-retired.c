@@ -132,7 +132,7 @@ TEST(an_address_has_one_place_in_a_region_of_one_device)
 {
 	struct tier_topology *t = machine(8 * GIB, 0);
 	struct tier_ras_place *places = NULL;
-	uint64_t serial, dpa;
+	uint64_t serial, dpa, bytes;
 	size_t count;
 
 	add_region(t, 0, GIB, TIER_DAX_DEVDAX);
@@ -159,10 +159,15 @@ TEST(an_address_has_one_place_in_a_region_of_one_device)
 	CHECK_EQ(places[0].bytes, GIB);
 	CHECK(!places[0].exact);
 	free(places);
-	CHECK_EQ(tier_ras_device_address(t, "region0", 0x1040, &serial, &dpa, NULL), 0);
+	CHECK_EQ(tier_ras_device_range(t, "region0", 0x1040, 4096, &serial, &dpa, &bytes, NULL), 0);
 	CHECK_EQ(serial, 7);
 	CHECK_EQ(dpa, 256 * MIB + 0x1040);
-	CHECK_EQ(tier_ras_device_address(t, "region0", GIB, &serial, &dpa, NULL), TIER_E_NOT_FOUND);
+	CHECK_EQ(bytes, 4096);
+	CHECK_EQ(tier_ras_device_range(t, "region0", GIB - 64, 4096, &serial, &dpa, &bytes, NULL),
+		 0);
+	CHECK_EQ(bytes, 64);
+	CHECK_EQ(tier_ras_device_range(t, "region0", GIB, 64, &serial, &dpa, &bytes, NULL),
+		 TIER_E_NOT_FOUND);
 	CHECK(tier_ras_region_of(t, t->regions[1].start + GIB - 1) == &t->regions[1]);
 	CHECK(!tier_ras_region_of(t, t->regions[1].start + GIB));
 	tier_topology_free(t);
@@ -172,7 +177,7 @@ TEST(in_an_interleaved_region_it_is_a_stripe)
 {
 	struct tier_topology *t = machine(8 * GIB, 0);
 	struct tier_ras_place *places = NULL;
-	uint64_t serial, dpa;
+	uint64_t serial, dpa, bytes;
 	size_t count;
 
 	add_region(t, 0, 2 * GIB, TIER_DAX_DEVDAX);
@@ -183,9 +188,19 @@ TEST(in_an_interleaved_region_it_is_a_stripe)
 	CHECK_EQ(places[0].bytes, 2 * 4096);
 	CHECK(!places[0].exact);
 	free(places);
-	CHECK_EQ(tier_ras_device_address(t, "region0", 11 * 4096 + 5, &serial, &dpa, NULL), 0);
+	CHECK_EQ(
+		tier_ras_device_range(t, "region0", 11 * 4096 + 5, 64, &serial, &dpa, &bytes, NULL),
+		0);
 	CHECK_EQ(serial, 7);
 	CHECK_EQ(dpa, 5 * 4096);
+	CHECK_EQ(bytes, 4096);
+	/* The last page of a memory block has nothing in the next one. */
+	t->regions[0].interleave_granularity_bytes = 256;
+	CHECK_EQ(tier_ras_device_range(t, "region0", 128 * MIB - 4096, 4096, &serial, &dpa, &bytes,
+				       NULL),
+		 0);
+	CHECK_EQ(dpa, 64 * MIB - 2048);
+	CHECK_EQ(bytes, 2048);
 	/* Not known where its part begins: all of it. */
 	t->regions[0].dpa_starts[1] = TIER_UNKNOWN_U64;
 	CHECK_EQ(tier_ras_locate(t, 8, 64, 64, &places, &count), 0);

@@ -132,7 +132,8 @@ TEST(an_error_is_kept_and_written_down_when_that_is_possible)
 	begin();
 	store_code = -EROFS;
 	by_error(BLOCK + 4096, 64);
-	CHECK_HAS(told, "retire-failed 0x7:0x8001000: not written down, so not over a reboot");
+	CHECK_HAS(told, "retire-failed 0x7:0x8001000: not written down, so it is used again after "
+			"a reboot");
 	CHECK_HAS(told, "evacuated, taken offline");
 	CHECK_EQ(gone, FIRST_BLOCK + 1);
 	CHECK(retired_has(&manager, 7, BLOCK + 4096, 64));
