@@ -6,7 +6,8 @@
 /*
  * Regions that the configuration declares, made before regions are scanned: on start, and whenever devices come and
  * go. What failed is tried again only when there are other devices, since trying causes device events itself. A region
- * that was there and has gone although its devices are there was destroyed by somebody, and stays so.
+ * that was there and has gone although its devices are there was destroyed by somebody, and stays so for as long as
+ * this process knows of it.
  */
 
 struct declared {
@@ -109,9 +110,8 @@ static bool create(struct manager *manager, struct declared *declared,
 	devices_text(plan, memdevs);
 	if (declared->existed) {
 		tell(declared, LOG_WARNING, "left-absent", "systemctl reload cxl-tierd",
-		     "its region was destroyed by somebody, and is not made again until a reload "
-		     "or "
-		     "until its devices come again");
+		     "its region was destroyed by somebody, and is not made again until a reload, "
+		     "a restart, or until its devices come again");
 		return false;
 	}
 	if (manager_dry_run(manager)) {
@@ -124,7 +124,8 @@ static bool create(struct manager *manager, struct declared *declared,
 		return false;
 	r = tier_declared_create(plan, region, &problem);
 	if (r != 0) {
-		declared->failed_among = among;
+		/* What is in its way may go without other devices. */
+		declared->failed_among = r == TIER_E_BUSY ? 0 : among;
 		tell(declared, LOG_ERR, "create-failed", problem.next, "%s", problem.text);
 		return false;
 	}
@@ -216,21 +217,23 @@ static void start_afresh(struct manager *manager)
 	}
 }
 
+/* As often as there is a note: as long as it is not done, nothing else is begun. */
 static void remove_unfinished(struct manager *manager)
 {
 	struct tier_problem problem = {};
 	char region[32];
-	int r;
 
-	if (manager->looked_for_unfinished || manager_dry_run(manager))
+	if (manager_dry_run(manager))
 		return;
-	manager->looked_for_unfinished = true;
-	r = tier_declared_remove_unfinished(region, &problem);
-	if (r != 0)
-		log_problem(LOG_ERR, "failed", &problem);
-	else if (region[0])
-		log_decision(LOG_NOTICE, region, "unfinished",
-			     "was left half made by a cxl-tierd that ended meanwhile; destroyed");
+	if (tier_declared_remove_unfinished(region, &problem) != 0) {
+		if (!streq(manager->unfinished, problem.text))
+			log_problem(LOG_ERR, "failed", &problem);
+		COPY(manager->unfinished, problem.text);
+		return;
+	}
+	if (region[0])
+		log_decision(LOG_NOTICE, region, "unfinished", "was left half made; destroyed");
+	manager->unfinished[0] = '\0';
 }
 
 void declared_apply(struct manager *manager, bool everything)

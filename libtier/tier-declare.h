@@ -62,10 +62,11 @@ int tier_declared_to_json(const struct tier_declared *declared, size_t count, ch
  * @ret_region: its name
  *
  * Through libcxl. Its memory has its type before the region is committed, where the kernel has types; nothing is
- * onlined. A region that fails midway is destroyed again.
+ * onlined. A region that fails midway is destroyed again; before anything is begun, one that was left half made.
  *
- * Return: 0; TIER_E_STALE if a device or the window is not there any more; negative errno. The problem names
- * the object, what was tried and, if something was left behind, what.
+ * Return: 0; TIER_E_STALE if a device or the window is not there any more; TIER_E_BUSY if a region that was left half
+ * made cannot be destroyed; negative errno. The problem names the object, what was tried and, if something was left
+ * behind, what.
  */
 int tier_declared_create(const struct tier_declared *declared, char ret_region[static 32],
 			 struct tier_problem *problem);
@@ -74,8 +75,9 @@ int tier_declared_create(const struct tier_declared *declared, char ret_region[s
  * tier_declared_remove_unfinished() - destroy what a process that died left half made
  * @ret_region: its name; empty if there was none
  *
- * tier_declared_create() notes the region that it is about in a file of /run, which goes when the region is
- * finished. One that has been finished or has gone is left as it is.
+ * tier_declared_create() notes the region that it is about, and its decoders, in a file of /run, which goes when the
+ * region is finished. One that has been finished is left as it is, and so is another of its name: one that has a
+ * decoder that was not noted. What noted decoders have of their devices is given back unless a region has it.
  *
  * Return: 0, negative errno.
  */

@@ -41,17 +41,6 @@ __attribute__((format(printf, 3, 4))) static int step(struct making *making, int
 				making->declared->window, what);
 }
 
-static struct cxl_decoder *find_window(struct cxl_ctx *ctx, const char *name)
-{
-	struct cxl_decoder *decoder;
-	struct cxl_bus *bus;
-
-	cxl_bus_foreach(ctx, bus) cxl_decoder_foreach(
-		cxl_bus_get_port(bus),
-		decoder) if (streq(cxl_decoder_get_devname(decoder), name)) return decoder;
-	return NULL;
-}
-
 struct cxl_region *region_by_name(struct cxl_ctx *ctx, const char *name)
 {
 	struct cxl_decoder *decoder;
@@ -64,32 +53,14 @@ struct cxl_region *region_by_name(struct cxl_ctx *ctx, const char *name)
 	return NULL;
 }
 
-static struct cxl_port *port_of(struct cxl_memdev *memdev)
-{
-	struct cxl_endpoint *endpoint = cxl_memdev_get_endpoint(memdev);
-
-	return endpoint ? cxl_endpoint_get_port(endpoint) : NULL;
-}
-
-struct cxl_decoder *decoder_by_name(struct cxl_memdev *memdev, const char *name)
-{
-	struct cxl_port *port = port_of(memdev);
-	struct cxl_decoder *decoder;
-
-	if (port)
-		cxl_decoder_foreach(port, decoder) if (streq(cxl_decoder_get_devname(decoder),
-							     name)) return decoder;
-	return NULL;
-}
-
 /* The kernel takes them in the order of their numbers only. */
 static struct cxl_decoder *free_decoder(struct cxl_memdev *memdev)
 {
-	struct cxl_port *port = port_of(memdev);
+	struct cxl_endpoint *endpoint = cxl_memdev_get_endpoint(memdev);
 	struct cxl_decoder *decoder, *found = NULL;
 
-	if (port)
-		cxl_decoder_foreach(port,
+	if (endpoint)
+		cxl_decoder_foreach(cxl_endpoint_get_port(endpoint),
 				    decoder) if (cxl_decoder_get_size(decoder) == 0 &&
 						 cxl_decoder_get_dpa_size(decoder) == 0 &&
 						 (!found || cxl_decoder_get_id(decoder) <
@@ -196,23 +167,31 @@ static int build(struct making *making)
 	return r;
 }
 
-int region_destroy(struct cxl_region *region, struct cxl_decoder *const *decoders, unsigned count)
+int decoders_release(struct cxl_decoder *const *decoders, unsigned count)
 {
-	int first = 0, r;
+	int first = 0;
 
-	if (cxl_region_decode_is_committed(region)) {
-		first = cxl_region_decode_reset(region);
-		/* What decoders still have is not to be given to anybody else. */
-		if (first < 0)
-			return first;
-	}
 	for (unsigned i = 0; i < count; i++) {
-		(void)cxl_region_clear_target(region, (int)i);
-		r = cxl_decoder_set_dpa_size(decoders[i], 0);
+		int r = cxl_decoder_get_region(decoders[i])
+				? 0
+				: cxl_decoder_set_dpa_size(decoders[i], 0);
+
 		first = first ?: r;
 	}
-	r = cxl_region_delete(region);
-	return first ?: r;
+	return first;
+}
+
+int region_destroy(struct cxl_region *region, struct cxl_decoder *const *decoders, unsigned count)
+{
+	int r = 0;
+
+	/* What decoders still have is not to be given to anybody else: each failure ends it. */
+	if (cxl_region_decode_is_committed(region))
+		r = cxl_region_decode_reset(region);
+	/* It lets go of its decoders. */
+	if (r == 0)
+		r = cxl_region_delete(region);
+	return r == 0 ? decoders_release(decoders, count) : r;
 }
 
 static void undo(struct making *making)
@@ -231,6 +210,21 @@ static void undo(struct making *making)
 	snprintf(problem->next, sizeof(problem->next), "cxl destroy-region -f %s", making->name);
 }
 
+/* There is one note: what it names has to be gone before something else is begun. */
+static int clear_way(const struct making *making)
+{
+	struct tier_problem left = {};
+	char object[96], name[32];
+
+	if (tier_declared_remove_unfinished(name, &left) == 0)
+		return 0;
+	snprintf(object, sizeof(object), "[Region %s]", making->declared->name);
+	return tier_problem_set(
+		making->problem, TIER_E_BUSY, object, left.next,
+		"cannot make a region in %s before another is out of the way: %s %s",
+		making->declared->window, left.object, left.text);
+}
+
 int tier_declared_create(const struct tier_declared *declared, char ret_region[static 32],
 			 struct tier_problem *problem)
 {
@@ -238,13 +232,15 @@ int tier_declared_create(const struct tier_declared *declared, char ret_region[s
 	struct making making = {.declared = declared, .problem = problem};
 	struct cxl_decoder *window;
 	char name[32];
-	int r = step(&making, cxl_open_quietly(&ctx), "open libcxl");
+	int r = clear_way(&making);
 
+	if (r == 0)
+		r = step(&making, cxl_open_quietly(&ctx), "open libcxl");
 	if (r == 0)
 		r = find_devices(&making, ctx);
 	if (r != 0)
 		return r;
-	window = find_window(ctx, declared->window);
+	window = cxl_decoder_get_by_name(ctx, declared->window);
 	if (!window) {
 		step(&making, -ENODEV, "the window is not there any more");
 		return TIER_E_STALE;

@@ -45,72 +45,101 @@ int unfinished_end(void)
 	return unlink(NOTE) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-static unsigned find_decoders(struct cxl_ctx *ctx, char (*names)[32], unsigned count,
-			      struct cxl_decoder *ret[static TIER_WAYS_MAX])
-{
-	struct cxl_memdev *memdev;
-	unsigned found = 0;
+struct note {
+	char region[32];
+	char decoders[TIER_WAYS_MAX][32];
+	unsigned count;
+};
 
-	for (unsigned i = 0; i < count; i++)
-		cxl_memdev_foreach(ctx, memdev)
-		{
-			struct cxl_decoder *decoder = decoder_by_name(memdev, names[i]);
-
-			if (decoder && found < TIER_WAYS_MAX)
-				ret[found++] = decoder;
-		}
-	return found;
-}
-
-static int read_note(char region[static 32], char (*decoders)[32], unsigned *ret_count)
+static int read_note(struct note *note)
 {
 	FILE *file = fopen(NOTE, "re");
-	unsigned count = 0;
 
+	*note = (struct note){};
 	if (!file)
 		return -errno;
-	if (fscanf(file, "%31s", region) != 1)
-		region[0] = '\0';
-	while (count < TIER_WAYS_MAX && fscanf(file, "%31s", decoders[count]) == 1)
-		count++;
+	(void)!fscanf(file, "%31s", note->region);
+	while (note->count < TIER_WAYS_MAX &&
+	       fscanf(file, "%31s", note->decoders[note->count]) == 1)
+		note->count++;
 	fclose(file);
-	*ret_count = count;
 	return 0;
+}
+
+static bool has_decoder(const struct note *note, struct cxl_decoder *decoder)
+{
+	for (unsigned i = 0; i < note->count; i++)
+		if (streq(note->decoders[i], cxl_decoder_get_devname(decoder)))
+			return true;
+	return false;
+}
+
+/*
+ * With its driver it is finished. The kernel gives names anew as soon as they are free, so a region with a decoder that
+ * is not in the note is somebody else's.
+ */
+static bool is_unfinished(const struct note *note, struct cxl_region *region)
+{
+	unsigned ways = cxl_region_get_interleave_ways(region);
+
+	if (cxl_region_is_enabled(region))
+		return false;
+	for (unsigned i = 0; i < MIN(ways, TIER_WAYS_MAX); i++) {
+		struct cxl_decoder *decoder = cxl_region_get_target_decoder(region, (int)i);
+
+		if (decoder && !has_decoder(note, decoder))
+			return false;
+	}
+	return true;
+}
+
+static unsigned find_decoders(struct cxl_ctx *ctx, const struct note *note,
+			      struct cxl_decoder *ret[static TIER_WAYS_MAX])
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < note->count; i++) {
+		struct cxl_decoder *decoder = cxl_decoder_get_by_name(ctx, note->decoders[i]);
+
+		if (decoder)
+			ret[found++] = decoder;
+	}
+	return found;
 }
 
 int tier_declared_remove_unfinished(char ret_region[static 32], struct tier_problem *problem)
 {
 	_cleanup_cxl_ struct cxl_ctx *ctx = NULL;
 	struct cxl_decoder *decoders[TIER_WAYS_MAX];
-	char names[TIER_WAYS_MAX][32], name[32];
 	struct cxl_region *region;
-	unsigned count = 0;
-	int r = read_note(name, names, &count);
+	struct note note;
+	unsigned count;
+	bool unfinished;
+	char next[64];
+	int r = read_note(&note);
 
 	if (r == -ENOENT) {
 		ret_region[0] = '\0';
 		return 0;
 	}
-	if (r == 0)
-		r = cxl_open_quietly(&ctx);
 	if (r < 0)
-		return tier_problem_set(problem, r, NOTE, NULL,
-					"cannot look for a region that is half made");
-	region = region_by_name(ctx, name);
-	/* With its driver it is finished. */
-	if (!region || cxl_region_is_enabled(region))
-		name[0] = '\0';
-	count = region && !name[0] ? 0 : find_decoders(ctx, names, count, decoders);
-	if (region && name[0])
-		r = region_destroy(region, decoders, count);
-	for (unsigned i = 0; !region && i < count; i++)
-		if (cxl_decoder_get_size(decoders[i]) == 0)
-			r = cxl_decoder_set_dpa_size(decoders[i], 0) ?: r;
+		return tier_problem_set(problem, r, NOTE, NULL, "cannot be read");
+	r = cxl_open_quietly(&ctx);
 	if (r < 0)
-		return tier_problem_set(problem, r, name[0] ? name : "region",
-					"cxl destroy-region -f",
-					"is half made, and cannot be destroyed");
+		return tier_problem_set(problem, r, note.region, NULL,
+					"may be half made, and libcxl cannot be opened");
+	region = region_by_name(ctx, note.region);
+	unfinished = region && is_unfinished(&note, region);
+	count = find_decoders(ctx, &note, decoders);
+	r = unfinished ? region_destroy(region, decoders, count)
+		       : decoders_release(decoders, count);
+	snprintf(next, sizeof(next), "cxl destroy-region -f %s", note.region);
+	if (r < 0)
+		return tier_problem_set(problem, r, note.region, unfinished ? next : "dmesg",
+					unfinished ? "is half made, and cannot be destroyed"
+						   : "was half made, and what its decoders have "
+						     "of their devices cannot be given back");
 	(void)unfinished_end();
-	memcpy(ret_region, name, sizeof(name));
+	copy_string(ret_region, 32, unfinished ? note.region : "");
 	return 0;
 }

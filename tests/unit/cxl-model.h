@@ -56,6 +56,8 @@ struct cxl_ctx {
 static struct cxl_memdev model_memdevs[2];
 static struct cxl_decoder model_window;
 static struct cxl_region model_region;
+/* Somebody else's, which has no more than a decoder. */
+static struct cxl_region model_other;
 static struct cxl_bus model_bus;
 static struct cxl_ctx model_ctx;
 /* The calls so far that change something; which two of them fail, 0 for none. */
@@ -188,6 +190,22 @@ const char *cxl_decoder_get_devname(struct cxl_decoder *decoder)
 	return decoder->name;
 }
 
+struct cxl_decoder *cxl_decoder_get_by_name(struct cxl_ctx *ctx, const char *name)
+{
+	if (strcmp(model_window.name, name) == 0)
+		return &model_window;
+	for (int i = 0; i < 2; i++)
+		for (int d = 0; d < 2; d++)
+			if (strcmp(model_memdevs[i].decoders[d].name, name) == 0)
+				return &model_memdevs[i].decoders[d];
+	return NULL;
+}
+
+struct cxl_region *cxl_decoder_get_region(struct cxl_decoder *decoder)
+{
+	return decoder->region;
+}
+
 int cxl_decoder_get_id(struct cxl_decoder *decoder)
 {
 	return decoder->id;
@@ -235,6 +253,8 @@ struct cxl_region *cxl_decoder_create_ram_region(struct cxl_decoder *decoder)
 		return NULL;
 	}
 	DENY_IF(decoder != &model_window);
+	/* The model has one only. */
+	DENY_IF(model_region.there);
 	model_region = (struct cxl_region){.there = true, .type = TIER_MEMORY_LOCAL};
 	return &model_region;
 }
@@ -290,13 +310,15 @@ int cxl_region_set_target(struct cxl_region *region, int position, struct cxl_de
 	return 0;
 }
 
-int cxl_region_clear_target(struct cxl_region *region, int position)
+unsigned cxl_region_get_interleave_ways(struct cxl_region *region)
 {
-	DENY_IF(region->enabled || region->committed);
-	if (region->targets[position])
-		region->targets[position]->region = NULL;
-	region->targets[position] = NULL;
-	return 0;
+	return region->ways;
+}
+
+struct cxl_decoder *cxl_region_get_target_decoder(struct cxl_region *region, int position)
+{
+	DENY_IF(position >= (int)region->ways);
+	return region->targets[position];
 }
 
 int cxl_region_decode_commit(struct cxl_region *region)

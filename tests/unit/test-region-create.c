@@ -290,3 +290,99 @@ TEST(a_note_that_is_out_of_date)
 	CHECK(!noted());
 	scratch_done(run);
 }
+
+/* The kernel gives a name anew: what has it is another's as soon as one of its decoders is not in the note. */
+TEST(a_note_of_a_name_that_another_has)
+{
+	struct cxl_decoder *left, *foreign;
+
+	scratch_new(run);
+	for (int committed = 0; committed < 2; committed++) {
+		model_new();
+		left = &model_memdevs[1].decoders[0];
+		foreign = &model_memdevs[0].decoders[1];
+		left->dpa = foreign->dpa = 512 * MIB;
+		/* Below the noted ones a decoder that is not; nothing is said of the first position. */
+		model_region = (struct cxl_region){.there = true,
+						   .committed = committed,
+						   .ways = 2,
+						   .size = GIB,
+						   .targets[1] = foreign};
+		foreign->region = &model_region;
+		write_note();
+		CHECK_EQ(tier_declared_remove_unfinished(region, &problem), 0);
+		CHECK_STR(region, "");
+		CHECK(model_region.there && model_region.committed == committed);
+		CHECK(model_region.targets[1] == foreign && foreign->dpa == 512 * MIB);
+		/* What the note is about has been given back all the same. */
+		CHECK_EQ(left->dpa, 0);
+		CHECK(!noted());
+	}
+	scratch_done(run);
+}
+
+/* Somebody's region has taken a decoder that was noted, and had got nothing yet: it keeps it. */
+TEST(a_noted_decoder_that_another_has)
+{
+	scratch_new(run);
+	for (int there = 0; there < 2; there++) {
+		struct cxl_decoder *ours = &model_memdevs[1].decoders[0];
+		struct cxl_decoder *other = &model_memdevs[0].decoders[0];
+
+		model_new();
+		ours->dpa = other->dpa = 512 * MIB;
+		other->region = &model_other;
+		if (there) {
+			model_region = (struct cxl_region){
+				.there = true, .ways = 2, .size = GIB, .targets[0] = ours};
+			ours->region = &model_region;
+		}
+		write_note();
+		CHECK_EQ(tier_declared_remove_unfinished(region, &problem), 0);
+		CHECK_STR(region, there ? "region0" : "");
+		CHECK(!model_region.there && ours->dpa == 0);
+		CHECK(other->region == &model_other && other->dpa == 512 * MIB);
+		CHECK(!noted());
+	}
+	scratch_done(run);
+}
+
+/* There is one note: nothing is begun as long as it is about something that is still there. */
+TEST(a_note_is_not_overwritten)
+{
+	scratch_new(run);
+	model_new();
+	/* The driver, then the region's end. */
+	model_fail = 16;
+	model_fail_again = 18;
+	CHECK(create() < 0);
+	CHECK(noted() && model_region.there);
+	/* The next attempt opens libcxl, and cannot destroy it either. */
+	model_calls = 0;
+	model_fail = 2;
+	model_fail_again = 0;
+	CHECK_EQ(create(), TIER_E_BUSY);
+	CHECK_EQ(model_calls, 2);
+	CHECK_STR(problem.object, "[Region pair]");
+	CHECK_STR(problem.text,
+		  "cannot make a region in decoder0.0 before another is out of the way: region0 is "
+		  "half made, and cannot be destroyed: Device or resource busy");
+	CHECK_STR(problem.next, "cxl destroy-region -f region0");
+	CHECK(noted() && model_region.there);
+	/* Without its region, what a decoder has of its device is in the way as well. */
+	model_calls = 0;
+	model_fail = 3;
+	CHECK_EQ(create(), TIER_E_BUSY);
+	CHECK_HAS(problem.text, "region0 is half made, and cannot be destroyed: No space");
+	CHECK(noted() && !model_region.there);
+	model_calls = 0;
+	model_fail = 2;
+	CHECK_EQ(create(), TIER_E_BUSY);
+	CHECK_HAS(problem.text,
+		  "region0 was half made, and what its decoders have of their devices");
+	CHECK(noted());
+	model_fail = 0;
+	CHECK_EQ(create(), 0);
+	check_made();
+	scratch_done(run);
+}
