@@ -125,6 +125,7 @@ struct manager {
 	struct declared *declared; /* declared.c */
 	struct tier_rival *rivals; /* rivals.c */
 	size_t rival_count;
+	struct tier_rivals_unread unread;
 	char unfinished[512]; /* what was told of a region that stays half made; empty */
 	bool stopping;
 	struct region *regions;

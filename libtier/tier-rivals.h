@@ -20,10 +20,22 @@ enum tier_rival_kind {
 
 struct tier_rival {
 	enum tier_rival_kind kind;
-	bool stands_back; /* as it is set up it leaves new memory alone while cxl-tierd runs */
-	char place[200];  /* "/etc/udev/rules.d/40-vm.rules:3" */
-	char what[200];	  /* what it does */
-	char next[320];	  /* how to make it stand back; empty if it does */
+	char place[200]; /* "/etc/udev/rules.d/40-vm.rules:3" */
+	char what[200];	 /* what it does */
+	char next[320];	 /* how to make it stand back; empty if it does */
+};
+
+/** tier_rival_stands_back() - as it is set up it leaves new memory alone while cxl-tierd runs */
+static inline bool tier_rival_stands_back(const struct tier_rival *rival)
+{
+	return rival->next[0] == '\0';
+}
+
+/* Files and directories that are there and could not be read, mostly for want of privilege. */
+struct tier_rivals_unread {
+	size_t count;
+	char first[200]; /* "/etc/cron.d"; empty if there is none */
+	int code;	 /* why: negative errno */
 };
 
 /**
@@ -31,6 +43,7 @@ struct tier_rival {
  * @sysroot: NULL or "/" for this machine, else a dump; of one that has no /etc and /usr only the kernel is known
  * @ret: new array, the kernel first, then in the order of the files' names; free()
  * @ret_count: its length
+ * @ret_unread: what may have more of them
  *
  * Reads udev's rules, systemd's units, tmpfiles.d, rc.local, cron, daxctl's configuration and the kernel's
  * command line. Of files with the same name the one that udev and systemd take counts, and one that is masked does not.
@@ -38,7 +51,7 @@ struct tier_rival {
  * Return: 0; negative errno.
  */
 int tier_rivals_read(const char *sysroot, struct tier_rival **ret, size_t *ret_count,
-		     struct tier_problem *problem);
+		     struct tier_rivals_unread *ret_unread, struct tier_problem *problem);
 
 /** tier_rival_cost() - what a rival of that kind costs, for a person; a constant string */
 const char *tier_rival_cost(enum tier_rival_kind kind);

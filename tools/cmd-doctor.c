@@ -9,12 +9,16 @@
 void doctor_add(struct doctor_report *report, enum doctor_verdict verdict, const char *object,
 		const char *cost, const char *action, const char *format, ...)
 {
-	struct doctor_finding *finding = &report->findings[report->count];
+	struct doctor_finding *finding,
+		*grown = reallocarray(report->findings, report->count + 1, sizeof(*grown));
 	va_list arguments;
 
-	if (report->count == sizeof(report->findings) / sizeof(report->findings[0]))
+	if (!grown) {
+		report->incomplete = true;
 		return;
-	report->count++;
+	}
+	report->findings = grown;
+	finding = &grown[report->count++];
 	finding->verdict = verdict;
 	snprintf(finding->object, sizeof(finding->object), "%s", object);
 	va_start(arguments, format);
@@ -273,6 +277,21 @@ static int print_json(const struct doctor_report *report)
 	return r;
 }
 
+static int print_report(const struct doctor_report *report)
+{
+	if (!tool_common.json)
+		print_text(report);
+	else if (print_json(report) < 0)
+		return tool_fail_text("doctor", NULL, "cannot print");
+	if (report->incomplete)
+		return tool_fail_text("doctor", NULL, "cannot tell more: %s",
+				      tier_strerror(-ENOMEM));
+	for (size_t i = 0; i < report->count; i++)
+		if (report->findings[i].verdict == FAIL)
+			return TOOL_FAILED;
+	return TOOL_OK;
+}
+
 int cmd_doctor(int argc, char **argv)
 {
 	struct tier_topology *topology;
@@ -294,13 +313,7 @@ int cmd_doctor(int argc, char **argv)
 	check_typed_nodes(&report, topology);
 	doctor_declared(&report, topology);
 	tier_topology_free(topology);
-
-	if (!tool_common.json)
-		print_text(&report);
-	else if (print_json(&report) < 0)
-		return tool_fail_text("doctor", NULL, "cannot print");
-	for (size_t i = 0; i < report.count; i++)
-		if (report.findings[i].verdict == FAIL)
-			return TOOL_FAILED;
-	return TOOL_OK;
+	r = print_report(&report);
+	free(report.findings);
+	return r;
 }

@@ -9,7 +9,7 @@ static bool is_known(const struct tier_rival *rival)
 
 static enum doctor_verdict verdict_of(const struct tier_rival *rival)
 {
-	if (rival->stands_back)
+	if (tier_rival_stands_back(rival))
 		return OK;
 	return rival->kind == TIER_RIVAL_COMMAND || rival->kind == TIER_RIVAL_DAXCTL_RULE ||
 			       rival->kind == TIER_RIVAL_DAXCTL_CONFIG
@@ -17,13 +17,25 @@ static enum doctor_verdict verdict_of(const struct tier_rival *rival)
 		       : FAIL;
 }
 
+static void add_unread(struct doctor_report *report, const struct tier_rivals_unread *unread)
+{
+	char others[32] = "";
+
+	if (unread->count > 1)
+		snprintf(others, sizeof(others), ", and %zu more", unread->count - 1);
+	doctor_add(report, WARN, unread->first, "whether it onlines memory is not known",
+		   "tierctl doctor, by a user who may read it", "cannot be read: %s%s",
+		   tier_strerror(unread->code), others);
+}
+
 void doctor_rivals(struct doctor_report *report)
 {
 	struct tier_rival *rivals = NULL;
+	struct tier_rivals_unread unread;
 	struct tier_problem problem;
 	size_t count = 0, active = 0;
 
-	if (tier_rivals_read(tool_common.sysroot, &rivals, &count, &problem) != 0) {
+	if (tier_rivals_read(tool_common.sysroot, &rivals, &count, &unread, &problem) != 0) {
 		doctor_add(report, WARN, "rivals", "who else onlines memory is not known", "", "%s",
 			   problem.text);
 		return;
@@ -31,12 +43,14 @@ void doctor_rivals(struct doctor_report *report)
 	for (size_t i = 0; i < count; i++) {
 		if (is_known(&rivals[i]))
 			continue;
-		active += !rivals[i].stands_back;
+		active += !tier_rival_stands_back(&rivals[i]);
 		doctor_add(report, verdict_of(&rivals[i]), rivals[i].place,
 			   tier_rival_cost(rivals[i].kind), rivals[i].next, "%s", rivals[i].what);
 	}
+	if (unread.count)
+		add_unread(report, &unread);
 	/* A dump has no such files as a rule, and says nothing about them. */
-	if (active == 0 && (!tool_common.sysroot || strcmp(tool_common.sysroot, "/") == 0))
+	else if (active == 0 && (!tool_common.sysroot || strcmp(tool_common.sysroot, "/") == 0))
 		doctor_add(report, OK, "rivals", NULL, NULL,
 			   "no udev rule, unit, script or tmpfiles.d onlines memory");
 	free(rivals);

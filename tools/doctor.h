@@ -22,8 +22,9 @@ struct doctor_finding {
 };
 
 struct doctor_report {
-	struct doctor_finding findings[64];
+	struct doctor_finding *findings; /* free() */
 	size_t count;
+	bool incomplete; /* memory was short */
 };
 
 void doctor_add(struct doctor_report *report, enum doctor_verdict verdict, const char *object,

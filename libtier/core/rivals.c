@@ -14,7 +14,6 @@ int rivals_add(struct rivals *rivals, enum tier_rival_kind kind, const char *pat
 	if (!rival)
 		return -ENOMEM;
 	rival->kind = kind;
-	rival->stands_back = !next;
 	if (line)
 		snprintf(rival->place, sizeof(rival->place), "%.180s:%u", path, line);
 	else
@@ -49,7 +48,7 @@ const char *tier_rival_cost(enum tier_rival_kind kind)
 const struct tier_rival *tier_rivals_likely(const struct tier_rival *rivals, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (!rivals[i].stands_back)
+		if (!tier_rival_stands_back(&rivals[i]))
 			return &rivals[i];
 	return NULL;
 }

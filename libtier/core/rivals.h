@@ -11,6 +11,7 @@ struct rivals {
 	/* The daxdev-reconfigure@.service that would run: empty if there is none; ours if it hands over to cxl-tierd. */
 	char unit[200];
 	bool unit_is_ours;
+	struct tier_rivals_unread unread;
 };
 
 /*

@@ -24,7 +24,9 @@ static const struct source sources[] = {
 	{{"etc/daxctl.conf.d"}, ".conf", rivals_parse_daxctl},
 };
 
-static const char *const scripts[] = {"etc/rc.local", "etc/rc.d/rc.local", "etc/crontab"};
+static const struct {
+	const char *directory, *name;
+} scripts[] = {{"etc", "rc.local"}, {"etc/rc.d", "rc.local"}, {"etc", "crontab"}};
 
 /* Files of daxctl's unit: looked at for what daxctl's rule wants, not by themselves. */
 static const char unit_name[] = "daxdev-reconfigure@.service";
@@ -46,17 +48,47 @@ static void files_done(struct files *files)
 	free(files->all);
 }
 
-static DIR *open_directory(const struct sysfs *sysfs, const char *path)
+/*
+ * What is not there has nothing, and what cannot be read may have anything. @r: of a reader of sysfs.h, or a negative
+ * errno. Returns 0 or -ENOMEM.
+ */
+static int note_unread(struct rivals *rivals, int r, const char *directory, const char *name)
+{
+	struct tier_rivals_unread *unread = &rivals->unread;
+
+	switch (r) {
+	case 0:
+	case SYSFS_ABSENT:
+	case -ENOENT:
+	case -ENOTDIR:
+	/* A directory that is named as a file, which nobody reads. */
+	case -EISDIR:
+		return 0;
+	case -ENOMEM:
+		return r;
+	}
+	if (unread->count++ == 0) {
+		snprintf(unread->first, sizeof(unread->first), "/%s%s%s", directory,
+			 name[0] ? "/" : "", name);
+		unread->code = r == SYSFS_DENIED ? -EACCES : r;
+	}
+	return 0;
+}
+
+/* 0 and NULL if it is not there or cannot be read. */
+static int open_directory(const struct sysfs *sysfs, const char *path, struct rivals *rivals,
+			  DIR **ret)
 {
 	int fd = sysfs_open_file(sysfs, O_RDONLY | O_DIRECTORY, "%s", path);
-	DIR *directory;
 
+	*ret = NULL;
 	if (fd < 0)
-		return NULL;
-	directory = fdopendir(fd);
-	if (!directory)
-		close(fd);
-	return directory;
+		return note_unread(rivals, fd, path, "");
+	*ret = fdopendir(fd);
+	if (*ret)
+		return 0;
+	close(fd);
+	return -ENOMEM;
 }
 
 static bool known(const struct files *files, const char *name)
@@ -68,12 +100,12 @@ static bool known(const struct files *files, const char *name)
 }
 
 static int list_directory(const struct sysfs *sysfs, const char *path, const char *suffix,
-			  struct files *files)
+			  struct rivals *rivals, struct files *files)
 {
-	DIR *directory = open_directory(sysfs, path);
 	size_t before = files->count;
 	struct dirent *entry;
-	int r = 0;
+	DIR *directory;
+	int r = open_directory(sysfs, path, rivals, &directory);
 
 	while (r == 0 && directory && (entry = readdir(directory))) {
 		size_t length = strlen(entry->d_name), end = strlen(suffix);
@@ -107,16 +139,30 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct file *)a)->name, ((const struct file *)b)->name);
 }
 
-/* NULL if it is masked or cannot be read. */
-static char *read_file(const struct sysfs *sysfs, const char *directory, const char *name)
+/* 0 and NULL if it is masked; otherwise as sysfs_read_text(). */
+static int read_file(const struct sysfs *sysfs, const char *directory, const char *name, char **ret)
 {
 	char target[256];
-	char *text = NULL;
 
+	*ret = NULL;
 	if (sysfs_read_link(sysfs, target, sizeof(target), "%s/%s", directory, name) == 0 &&
 	    streq(target, "/dev/null"))
-		return NULL;
-	return sysfs_read_text(sysfs, &text, "%s/%s", directory, name) == 0 ? text : NULL;
+		return 0;
+	return sysfs_read_text(sysfs, ret, "%s/%s", directory, name);
+}
+
+static int parse_file(const struct sysfs *sysfs, const char *directory, const char *name,
+		      int (*parse)(struct rivals *rivals, const char *path, const char *text),
+		      struct rivals *rivals)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[512];
+	int r = read_file(sysfs, directory, name, &text);
+
+	if (r != 0)
+		return note_unread(rivals, r, directory, name);
+	snprintf(path, sizeof(path), "/%s/%s", directory, name);
+	return text ? parse(rivals, path, text) : 0;
 }
 
 static int read_source(const struct sysfs *sysfs, const struct source *source,
@@ -126,67 +172,66 @@ static int read_source(const struct sysfs *sysfs, const struct source *source,
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && source->directories[i]; i++)
-		r = list_directory(sysfs, source->directories[i], source->suffix, &files);
+		r = list_directory(sysfs, source->directories[i], source->suffix, rivals, &files);
 	if (files.count)
 		qsort(files.all, files.count, sizeof(*files.all), by_name);
-	for (size_t i = 0; r == 0 && i < files.count; i++) {
-		_cleanup_free_ char *text = NULL;
-		char path[512];
-
-		if (streq(files.all[i].name, unit_name))
-			continue;
-		text = read_file(sysfs, files.all[i].directory, files.all[i].name);
-		snprintf(path, sizeof(path), "/%s/%s", files.all[i].directory, files.all[i].name);
-		if (text)
-			r = source->parse(rivals, path, text);
-	}
+	for (size_t i = 0; r == 0 && i < files.count; i++)
+		if (!streq(files.all[i].name, unit_name))
+			r = parse_file(sysfs, files.all[i].directory, files.all[i].name,
+				       source->parse, rivals);
 	return r;
 }
 
-/* The unit that daxctl's rule would start. */
-static void find_unit(const struct sysfs *sysfs, struct rivals *rivals)
+/* The unit that daxctl's rule would start. One that cannot be read is not known to leave anything to us. */
+static int find_unit(const struct sysfs *sysfs, struct rivals *rivals)
 {
 	static const char *const directories[] = DIRECTORIES("systemd/system");
 
 	for (size_t i = 0; directories[i]; i++) {
 		_cleanup_free_ char *text = NULL;
 		char target[256];
+		int r;
 
 		/* A link that leads to nowhere in a dump is one all the same. */
 		if (!sysfs_exists(sysfs, "%s/%s", directories[i], unit_name) &&
 		    sysfs_read_link(sysfs, target, sizeof(target), "%s/%s", directories[i],
 				    unit_name) != 0)
 			continue;
-		text = read_file(sysfs, directories[i], unit_name);
-		if (!text)
-			return;
-		snprintf(rivals->unit, sizeof(rivals->unit), "/%s/%s", directories[i], unit_name);
-		rivals->unit_is_ours = strstr(text, "cxl-tier/daxdev-reconfigure") != NULL;
-		return;
+		r = read_file(sysfs, directories[i], unit_name, &text);
+		if (r != SYSFS_ABSENT && (r != 0 || text))
+			snprintf(rivals->unit, sizeof(rivals->unit), "/%s/%s", directories[i],
+				 unit_name);
+		rivals->unit_is_ours = text && strstr(text, "cxl-tier/daxdev-reconfigure");
+		return note_unread(rivals, r, directories[i], unit_name);
 	}
+	return 0;
 }
 
 static int read_kernel(const struct sysfs *sysfs, struct rivals *rivals)
 {
-	static const char path[] = "sys/devices/system/memory/auto_online_blocks";
+	static const char directory[] = "sys/devices/system/memory";
 	_cleanup_free_ char *line = NULL;
 	char policy[32];
-	int r = 0;
+	int r = sysfs_read_string(sysfs, policy, sizeof(policy), "%s/auto_online_blocks",
+				  directory);
 
-	if (sysfs_read_string(sysfs, policy, sizeof(policy), "%s", path) == 0 &&
-	    !streq(policy, "offline"))
+	if (r != 0)
+		r = note_unread(rivals, r, directory, "auto_online_blocks");
+	else if (!streq(policy, "offline"))
 		r = rivals_add(
 			rivals, TIER_RIVAL_KERNEL, "auto_online_blocks", 0,
 			"echo offline > /sys/devices/system/memory/auto_online_blocks; for "
 			"good: boot with memhp_default_state=offline, as the package sets up",
 			"%s: the kernel onlines new memory", policy);
-	if (r == 0 && sysfs_read_text(sysfs, &line, "proc/cmdline") == 0)
-		r = rivals_parse_command_line(rivals, line);
-	return r;
+	if (r != 0)
+		return r;
+	r = sysfs_read_text(sysfs, &line, "proc/cmdline");
+	return r == 0 ? rivals_parse_command_line(rivals, line)
+		      : note_unread(rivals, r, "proc", "cmdline");
 }
 
 int tier_rivals_read(const char *sysroot, struct tier_rival **ret, size_t *ret_count,
-		     struct tier_problem *problem)
+		     struct tier_rivals_unread *ret_unread, struct tier_problem *problem)
 {
 	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
 	struct rivals rivals = {};
@@ -195,17 +240,13 @@ int tier_rivals_read(const char *sysroot, struct tier_rival **ret, size_t *ret_c
 	if (r < 0)
 		return tier_problem_set(problem, r, sysroot ?: "/", NULL, "cannot open");
 	r = read_kernel(&sysfs, &rivals);
-	find_unit(&sysfs, &rivals);
+	if (r == 0)
+		r = find_unit(&sysfs, &rivals);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(sources); i++)
 		r = read_source(&sysfs, &sources[i], &rivals);
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(scripts); i++) {
-		_cleanup_free_ char *text = NULL;
-		char path[64];
-
-		snprintf(path, sizeof(path), "/%s", scripts[i]);
-		if (sysfs_read_text(&sysfs, &text, "%s", scripts[i]) == 0)
-			r = rivals_parse_script(&rivals, path, text);
-	}
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(scripts); i++)
+		r = parse_file(&sysfs, scripts[i].directory, scripts[i].name, rivals_parse_script,
+			       &rivals);
 	if (r < 0) {
 		free(rivals.all);
 		return tier_problem_set(problem, r, sysroot ?: "/", NULL,
@@ -213,5 +254,6 @@ int tier_rivals_read(const char *sysroot, struct tier_rival **ret, size_t *ret_c
 	}
 	*ret = rivals.all;
 	*ret_count = rivals.count;
+	*ret_unread = rivals.unread;
 	return 0;
 }

@@ -18,9 +18,9 @@ DUMP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fixtures"
 LIVE = os.path.exists("/sys/devices/system/node")
 
 
-def run(*arguments, sysroot=DUMP, config="/dev/null", **more):
+def run(*arguments, sysroot=DUMP, config="/dev/null", prefix=(), **more):
     options = (["--config", config] if config else []) + (["--sysroot", sysroot] if sysroot else [])
-    return subprocess.run([TIERCTL, *arguments, *options], capture_output=True, text=True, timeout=60,
+    return subprocess.run([*prefix, TIERCTL, *arguments, *options], capture_output=True, text=True, timeout=60,
                           env={**os.environ, "CXL_TIERD_SOCKET": "/nonexistent"}, **more)
 
 
@@ -296,6 +296,32 @@ def test_doctor():
     # Whether errors are seen is for the daemon to say, whatever it has left behind.
     found = {f["object"]: f for f in json.loads(run("doctor", "--json", sysroot=None).stdout)}["memory errors"]
     assert found["verdict"] == "warn" and "cxl-tierd" in found["found"] and "does not answer" in found["found"], found
+
+
+def test_doctor_on_rivals():
+    """Each is told, however many there are; what may not be read is no proof that there is none."""
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(["cp", "-a", DUMP + "/.", directory], check=True)
+        rules = directory + "/etc/udev/rules.d"
+        os.makedirs(rules)
+        names = [f"/etc/udev/rules.d/{i}-vm.rules" for i in range(100, 200)]
+        for name in names:
+            with open(directory + name, "w", encoding="ascii") as file:
+                file.write('SUBSYSTEM=="memory", ATTR{state}="online"\n')
+        findings = json.loads(run("doctor", "--json", sysroot=directory).stdout)
+        assert [f["object"] for f in findings if f["object"].startswith("/etc/udev")] == [name + ":1" for name in names]
+        # What comes behind them, too.
+        assert "typed nodes" in [f["object"] for f in findings], findings
+        prefix = ()
+        if os.geteuid() == 0:
+            prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+            os.chmod(directory, 0o755)
+        os.chmod(directory + names[0], 0)
+        os.chmod(directory + names[7], 0)
+        result = run("doctor", "--json", sysroot=directory, prefix=prefix)
+        unread, = [f for f in json.loads(result.stdout) if f["object"] == names[0]]
+        assert (unread["verdict"], unread["found"]) == (
+            "warn", "cannot be read: Permission denied, and 1 more"), unread
 
 
 def test_retired():

@@ -71,7 +71,7 @@ TEST(udev_rules_that_online_memory)
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
 		parse(rivals_parse_udev, "/etc/udev/rules.d/x.rules", rules[i]);
 		if (rivals.count != 1 || rivals.all[0].kind != TIER_RIVAL_BLOCKS ||
-		    rivals.all[0].stands_back)
+		    tier_rival_stands_back(&rivals.all[0]))
 			FAIL("%zu rivals in %s", rivals.count, rules[i]);
 		CHECK_STR(rivals.all[0].place, "/etc/udev/rules.d/x.rules:1");
 		CHECK_HAS(rivals.all[0].next, "take that rule out of /etc/udev/rules.d/x.rules");
@@ -120,9 +120,9 @@ TEST(udev_rules_for_some_blocks)
 	      "SUBSYSTEM==\"memory\", KERNEL==\"memory4[89]|memory50\", ATTR{state}=\"online\"\n"
 	      "SUBSYSTEM==\"memory\", KERNEL==\"memory4*\", ATTR{state}=\"online\"\n");
 	CHECK_EQ(rivals.count, 2);
-	CHECK(rivals.all[0].stands_back);
+	CHECK(tier_rival_stands_back(&rivals.all[0]));
 	CHECK_HAS(rivals.all[0].what, "the named memory blocks");
-	CHECK(!rivals.all[1].stands_back);
+	CHECK(!tier_rival_stands_back(&rivals.all[1]));
 	forget();
 }
 
@@ -149,15 +149,15 @@ TEST(rules_for_dax_devices)
 	parse(rivals_parse_udev, path, daxctl_rule);
 	CHECK_RIVAL(0, TIER_RIVAL_DAXCTL_RULE, "/usr/lib/udev/rules.d/90-daxctl-device.rules:1",
 		    "which is not there");
-	CHECK(rivals.all[0].stands_back);
+	CHECK(tier_rival_stands_back(&rivals.all[0]));
 	forget();
 	strcpy(rivals.unit, "/usr/lib/systemd/system/daxdev-reconfigure@.service");
 	CHECK_EQ(rivals_parse_udev(&rivals, path, daxctl_rule), 0);
-	CHECK(!rivals.all[0].stands_back);
+	CHECK(!tier_rival_stands_back(&rivals.all[0]));
 	CHECK_HAS(rivals.all[0].next, "remove or mask /usr/lib/systemd/system/daxdev");
 	rivals.unit_is_ours = true;
 	CHECK_EQ(rivals_parse_udev(&rivals, path, daxctl_rule), 0);
-	CHECK(rivals.all[1].stands_back);
+	CHECK(tier_rival_stands_back(&rivals.all[1]));
 	CHECK_HAS(rivals.all[1].what, "leaves devices to cxl-tierd");
 	parse(rivals_parse_udev, "/etc/udev/rules.d/d.rules",
 	      "SUBSYSTEM==\"dax\", RUN+=\"/usr/bin/daxctl reconfigure-device --mode=system-ram "
@@ -218,7 +218,7 @@ TEST(daxctl_configuration)
 		    "[reconfigure-device a]");
 	CHECK_RIVAL(1, TIER_RIVAL_DAXCTL_CONFIG, "/etc/daxctl.conf.d/d.conf:10",
 		    "[reconfigure-device c]");
-	CHECK(rivals.all[0].stands_back);
+	CHECK(tier_rival_stands_back(&rivals.all[0]));
 	forget();
 }
 
@@ -273,12 +273,13 @@ TEST(the_files_of_a_machine)
 {
 	static const char rule[] = "SUBSYSTEM==\"memory\", ATTR{state}=\"online\"\n";
 	struct tier_rival *all = NULL;
+	struct tier_rivals_unread unread;
 	const struct tier_rival *likely;
 	size_t count = 0;
 	char root[64];
 
 	scratch_new(root);
-	CHECK_EQ(tier_rivals_read(root, &all, &count, NULL), 0);
+	CHECK_EQ(tier_rivals_read(root, &all, &count, &unread, NULL), 0);
 	CHECK_EQ(count, 0);
 	CHECK(!tier_rivals_likely(all, count));
 	free(all);
@@ -298,22 +299,27 @@ TEST(the_files_of_a_machine)
 	scratch_file(root, "usr/lib/systemd/system/daxdev-reconfigure@.service",
 		     "[Service]\nExecStart=/usr/libexec/cxl-tier/daxdev-reconfigure %f\n");
 	scratch_file(root, "etc/rc.local", "daxctl online-memory dax0.0\n");
-	CHECK_EQ(tier_rivals_read(root, &all, &count, NULL), 0);
+	/* Neither is a file. */
+	scratch_file(root, "etc/udev/rules.d/30-directory.rules/file", "");
+	link_to(root, "etc/udev/rules.d/20-nowhere.rules", "/nowhere");
+	CHECK_EQ(tier_rivals_read(root, &all, &count, &unread, NULL), 0);
 	CHECK_EQ(count, 4);
 	CHECK_STR(all[0].place, "/usr/lib/udev/rules.d/80-b.rules:1");
 	CHECK_STR(all[1].place, "/etc/udev/rules.d/90-a.rules:1");
 	CHECK_EQ(all[2].kind, TIER_RIVAL_DAXCTL_RULE);
-	CHECK(all[2].stands_back);
+	CHECK(tier_rival_stands_back(&all[2]));
 	CHECK_STR(all[3].place, "/etc/rc.local:1");
+	CHECK_EQ(unread.count, 0);
+	CHECK_STR(unread.first, "");
 	likely = tier_rivals_likely(all, count);
 	CHECK(likely == &all[0]);
 	free(all);
 	/* The distribution's unit before ours: it is the one that runs. */
 	scratch_file(root, "etc/systemd/system/daxdev-reconfigure@.service",
 		     "[Service]\nExecStart=/bin/sh -c \"exec daxctl reconfigure-device %I\"\n");
-	CHECK_EQ(tier_rivals_read(root, &all, &count, NULL), 0);
+	CHECK_EQ(tier_rivals_read(root, &all, &count, &unread, NULL), 0);
 	CHECK_EQ(count, 4);
-	CHECK(!all[2].stands_back);
+	CHECK(!tier_rival_stands_back(&all[2]));
 	CHECK_HAS(all[2].next, "/etc/systemd/system/daxdev-reconfigure@.service");
 	free(all);
 	/* Masked, nothing runs. */
@@ -321,13 +327,13 @@ TEST(the_files_of_a_machine)
 	snprintf(path, sizeof(path), "%s/etc/systemd/system/daxdev-reconfigure@.service", root);
 	CHECK_EQ(unlink(path), 0);
 	link_to(root, "etc/systemd/system/daxdev-reconfigure@.service", "/dev/null");
-	CHECK_EQ(tier_rivals_read(root, &all, &count, NULL), 0);
-	CHECK(all[2].stands_back);
+	CHECK_EQ(tier_rivals_read(root, &all, &count, &unread, NULL), 0);
+	CHECK(tier_rival_stands_back(&all[2]));
 	CHECK_HAS(all[2].what, "which is not there");
 	free(all);
 	/* The kernel comes first: it is the quickest. */
 	scratch_file(root, "sys/devices/system/memory/auto_online_blocks", "online_movable\n");
-	CHECK_EQ(tier_rivals_read(root, &all, &count, NULL), 0);
+	CHECK_EQ(tier_rivals_read(root, &all, &count, &unread, NULL), 0);
 	CHECK_EQ(all[0].kind, TIER_RIVAL_KERNEL);
 	CHECK_HAS(all[0].what, "online_movable");
 	CHECK(tier_rivals_likely(all, count) == &all[0]);
@@ -336,6 +342,84 @@ TEST(the_files_of_a_machine)
 	for (int kind = TIER_RIVAL_KERNEL; kind <= TIER_RIVAL_DAXCTL_CONFIG; kind++)
 		CHECK(tier_rival_cost((enum tier_rival_kind)kind)[0] != '\0');
 	struct tier_problem problem;
-	CHECK_EQ(tier_rivals_read("/nonexistent", &all, &count, &problem), -ENOENT);
+	CHECK_EQ(tier_rivals_read("/nonexistent", &all, &count, &unread, &problem), -ENOENT);
 	CHECK_STR(problem.object, "/nonexistent");
+}
+
+static void forbid(const char *root, const char *name)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	CHECK_EQ(chmod(path, 0), 0);
+}
+
+static int read_unprivileged(const char *root, struct tier_rival **ret, size_t *ret_count,
+			     struct tier_rivals_unread *unread)
+{
+	int r;
+
+	if (geteuid() == 0)
+		CHECK_EQ(seteuid(65534), 0);
+	r = tier_rivals_read(root, ret, ret_count, unread, NULL);
+	CHECK_EQ(seteuid(getuid()), 0);
+	return r;
+}
+
+/* What is denied may have anything, and is not the same as what is not there. */
+TEST(what_cannot_be_read)
+{
+	static const char unit[] = "usr/lib/systemd/system/daxdev-reconfigure@.service";
+	static const char policy[] = "sys/devices/system/memory/auto_online_blocks";
+	static const char *const files[] = {
+		"etc/udev/rules.d/40-vm.rules",
+		"etc/systemd/system/x.service",
+		"etc/cron.d/x",
+		"etc/tmpfiles.d/x.conf",
+		"etc/daxctl.conf.d/x.conf",
+		"etc/rc.local",
+		"etc/rc.d/rc.local",
+		"etc/crontab",
+		"proc/cmdline",
+	};
+	struct tier_rivals_unread unread = {};
+	struct tier_rival *all = NULL;
+	char root[64], wanted[128];
+	size_t count = 0;
+
+	scratch_new(root);
+	CHECK_EQ(chmod(root, 0755), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		scratch_file(root, files[i], "");
+		forbid(root, files[i]);
+		CHECK_EQ(read_unprivileged(root, &all, &count, &unread), 0);
+		free(all);
+		if (unread.count != 1)
+			FAIL("%zu unread with %s", unread.count, files[i]);
+		snprintf(wanted, sizeof(wanted), "/%s", files[i]);
+		CHECK_STR(unread.first, wanted);
+		CHECK_EQ(unread.code, -EACCES);
+		snprintf(wanted, sizeof(wanted), "%s/%s", root, files[i]);
+		CHECK_EQ(unlink(wanted), 0);
+	}
+	/* A directory, what would be started by a rule, and the kernel's own. */
+	scratch_file(root, "usr/lib/udev/rules.d/90-daxctl-device.rules", daxctl_rule);
+	scratch_file(root, unit,
+		     "[Service]\nExecStart=/usr/libexec/cxl-tier/daxdev-reconfigure %f\n");
+	scratch_file(root, policy, "offline\n");
+	forbid(root, unit);
+	forbid(root, policy);
+	forbid(root, "etc/cron.d");
+	CHECK_EQ(read_unprivileged(root, &all, &count, &unread), 0);
+	CHECK_EQ(unread.count, 3);
+	snprintf(wanted, sizeof(wanted), "/%s", policy);
+	CHECK_STR(unread.first, wanted);
+	/* Nobody knows that it is ours. */
+	CHECK_EQ(count, 1);
+	CHECK_EQ(all[0].kind, TIER_RIVAL_DAXCTL_RULE);
+	CHECK(!tier_rival_stands_back(&all[0]));
+	free(all);
+	snprintf(wanted, sizeof(wanted), "%s/etc/cron.d", root);
+	CHECK_EQ(chmod(wanted, 0755), 0);
+	scratch_done(root);
 }
