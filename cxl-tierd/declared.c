@@ -217,23 +217,29 @@ static void start_afresh(struct manager *manager)
 	}
 }
 
-/* As often as there is a note: as long as it is not done, nothing else is begun. */
-static void remove_unfinished(struct manager *manager)
+/*
+ * As often as one is noted. False if it stays: it may look like one that is declared, and nothing else is begun before it
+ * has gone.
+ */
+static bool remove_unfinished(struct manager *manager)
 {
 	struct tier_problem problem = {};
 	char region[32];
 
 	if (manager_dry_run(manager))
-		return;
+		return true;
 	if (tier_declared_remove_unfinished(region, &problem) != 0) {
 		if (!streq(manager->unfinished, problem.text))
-			log_problem(LOG_ERR, "failed", &problem);
+			log_decision(LOG_ERR, problem.object, "failed",
+				     "%s; no declared region is made before it has gone%s%s",
+				     problem.text, problem.next[0] ? "; " : "", problem.next);
 		COPY(manager->unfinished, problem.text);
-		return;
+		return false;
 	}
 	if (region[0])
 		log_decision(LOG_NOTICE, region, "unfinished", "was left half made; destroyed");
 	manager->unfinished[0] = '\0';
+	return true;
 }
 
 void declared_apply(struct manager *manager, bool everything)
@@ -244,8 +250,8 @@ void declared_apply(struct manager *manager, bool everything)
 		any |= manager->config->regions[i].create.count > 0;
 	if (everything)
 		start_afresh(manager);
-	if (!manager->options.files_only)
-		remove_unfinished(manager);
-	while (any && !manager->options.files_only && apply_one(manager))
+	if (manager->options.files_only || !remove_unfinished(manager))
+		return;
+	while (any && apply_one(manager))
 		;
 }

@@ -213,7 +213,9 @@ uint64_t topology_window_available(const struct tier_topology *topology,
 			largest = MAX(largest, end - at);
 		if (!next)
 			return largest;
-		at = next->start + next->bytes;
+		/* Of a dump: it would begin again. */
+		if (__builtin_add_overflow(next->start, next->bytes, &at))
+			return largest;
 	}
 }
 

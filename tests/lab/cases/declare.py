@@ -124,6 +124,14 @@ def case_destroyed_by_hand_stays_so(lab):
     assert len(layout(a)) == 1
     reload(a)
     assert layout(a) == LAYOUT
+    # A daemon that starts knows nothing of it.
+    a.run("cxl", "destroy-region", "-f", declared(a)["pair"]["region"])
+    wait_said(a, "pair", "destroyed by somebody")
+    a.stop_daemon()
+    assert len(layout(a)) == 1
+    a.start_daemon()
+    a.wait_for("tierctl list declared | grep -q '^pair  *exists'", "region that a restart makes again", 60)
+    assert layout(a) == LAYOUT
 
 
 def case_waits_for_a_device(lab):
@@ -167,9 +175,9 @@ def case_refused(lab):
 
 
 def case_whole_or_nothing(lab):
-    """The last step fails: all before it is taken back, said once, and not tried again until a reload."""
+    """The last step fails: all before it is taken back, said once, and not tried again until a reload; or it cannot be."""
     a = lab["A"]
-    bind = "/sys/bus/cxl/drivers/cxl_region/bind"
+    bind, delete = "/sys/bus/cxl/drivers/cxl_region/bind", "/sys/bus/cxl/devices/decoder0.1/delete_region"
     a.run("mount", "--bind", "/dev/full", bind)
     configure(a, DECLARED)
     reload(a)
@@ -183,10 +191,23 @@ def case_whole_or_nothing(lab):
     assert a.run("ls /run/cxl-tier/region-unfinished", check=False).code != 0
     a.wait_for("tierctl list declared | grep -q '^pair  *create'", "plan")
     assert [len([line for line in said(a, name) if "bind its driver" in line]) for name in ("pair", "own")] == [1, 1]
+    # Nor can it be taken back: it stays noted, and nothing else is begun before it has gone.
+    a.run("mount", "--bind", "/dev/full", delete)
+    reload(a)
+    wait_said(a, "own", "cannot make a region in decoder0.1 before another is out of the way: region")
+    half, = layout(a)
+    assert half.endswith(" 0 3 2"), half
+    noted = a.run("cat /run/cxl-tier/region-unfinished").out
+    a.run("udevadm trigger -s cxl && udevadm settle")
+    a.daemon.wait_text("is half made, and cannot be destroyed: No space left on device; no declared region is made", 60)
+    assert layout(a) == [half] and a.run("cat /run/cxl-tier/region-unfinished").out == noted
     a.run("umount", bind)
+    a.run("umount", delete)
     reload(a)
     a.wait_for("tierctl list declared | grep -q '^pair  *exists'", "region that nothing is in the way of", 60)
-    assert layout(a) == LAYOUT
+    a.daemon.wait_text("was left half made", 60)
+    # In another order, if the other one has had its turn before the reload.
+    assert {line.split(" ", 1)[1] for line in layout(a)} == {line.split(" ", 1)[1] for line in LAYOUT}, layout(a)
     destroy_all(a)
 
 

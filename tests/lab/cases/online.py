@@ -418,14 +418,16 @@ def case_rival_is_named(lab):
     a.run("daxctl", "reconfigure-device", "--mode=system-ram", "--no-online", dax)
     a.daemon.wait_text(f"{SECOND}: its memory came online", 60)
     assert f"by another hand than cxl-tierd's, most likely by {rule}:2" in decision(a, SECOND), a.daemon.text()
-    a.run(f"rm {rule} && udevadm control --reload")
+    a.run(f"rm {rule} && udevadm control --reload && mkdir -p /etc/cron.d && ln -s loop /etc/cron.d/loop")
     a.tierctl("offline", SECOND, "--to-devdax")
     reload(a)
     assert not [n for n in json.loads(a.tierctl("doctor", "--json", check=False).out) if rule in n["object"]]
     a.run("daxctl", "reconfigure-device", "--mode=system-ram", dax)
-    a.daemon.wait_text("cxl-tierd's, by hand", 60)
+    # Nobody may read this one, and so nobody knows what it does.
+    a.daemon.wait_text("cxl-tierd's, by hand or by /etc/cron.d/loop, which cannot be read", 60)
     expect_online(a, SECOND, "Movable")
     a.tierctl("offline", SECOND, "--to-devdax")
+    a.run("rm /etc/cron.d/loop")
     a.stop_daemon()
 
 
