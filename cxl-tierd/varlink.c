@@ -82,6 +82,9 @@ static int on_list(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
 	r = tier_topology_read(manager->options.sysroot, &topology, &problem);
 	if (r != 0)
 		return varlink_refuse(link, &problem);
+	/* Not while a process of ours takes memory offline. */
+	if (!manager->offline)
+		(void)tier_topology_read_tiers(manager->options.sysroot, topology);
 	tier_config_types(manager->config, topology);
 	r = tier_topology_to_json(topology, &json);
 	return reply_json(link, "topology", r, json);

@@ -75,7 +75,7 @@ struct tier_node {
 	uint64_t write_latency_nsec;
 	uint64_t read_bandwidth_mbps; /* MB/s */
 	uint64_t write_bandwidth_mbps;
-	int tier; /* memory tier id; TIER_UNKNOWN_INT if none */
+	int tier; /* memory tier id; TIER_UNKNOWN_INT if none; by tier_topology_read_tiers() */
 	enum tier_memory_type type;
 	bool type_by_kernel;
 	struct tier_node_distance *distances;
@@ -235,6 +235,18 @@ struct tier_topology *tier_topology_free(struct tier_topology *topology);
  */
 int tier_topology_read(const char *sysroot, struct tier_topology **ret,
 		       struct tier_problem *problem);
+
+/**
+ * tier_topology_read_tiers() - the memory tier of each node, for people to see
+ * @sysroot: where the snapshot is from
+ * @topology: a fresh one; the nodes' @tier is filled in
+ *
+ * Apart from the rest, since Linux may hang for good if memory goes offline at the very moment. Not for
+ * whoever reads again and again.
+ *
+ * Return: 0; TIER_E_BUSY if a memory block is going offline, and the tiers stay unknown; negative errno.
+ */
+int tier_topology_read_tiers(const char *sysroot, struct tier_topology *topology);
 
 /**
  * tier_topology_to_json() - the snapshot as JSON text

@@ -116,11 +116,17 @@ static void check_tiering(struct doctor_report *report, const struct tier_topolo
 		doctor_add(report, OK, "tiering", NULL, NULL, "no memory without CPUs is online");
 		return;
 	}
-	doctor_add(
-		report, one_tier ? WARN : OK, "memory tiers",
-		"nothing is promoted or demoted: the kernel sees no difference between the nodes",
-		"firmware with HMAT or CDAT figures; see tierctl list nodes",
-		one_tier ? "all nodes with memory are in one tier" : "the nodes differ in tier");
+	if (tier == TIER_UNKNOWN_INT)
+		doctor_add(report, WARN, "memory tiers", "what is promoted or demoted is not known",
+			   "run tierctl doctor again when no memory goes offline",
+			   "which node is in which tier cannot be read");
+	else
+		doctor_add(report, one_tier ? WARN : OK, "memory tiers",
+			   "nothing is promoted or demoted: the kernel sees no difference between "
+			   "the nodes",
+			   "firmware with HMAT or CDAT figures; see tierctl list nodes",
+			   one_tier ? "all nodes with memory are in one tier"
+				    : "the nodes differ in tier");
 	doctor_add(report, hotplug->demotion ? OK : WARN, "demotion",
 		   "cold pages are swapped out instead of moving to CXL memory",
 		   "echo true > /sys/kernel/mm/numa/demotion_enabled",
@@ -299,7 +305,7 @@ int cmd_doctor(int argc, char **argv)
 	int r = tool_parse(argc, argv, NULL, 0, 0, 0, NULL, NULL);
 
 	if (r == 0)
-		r = tool_topology(&topology);
+		r = tool_topology_tiers(&topology);
 	if (r)
 		return r;
 	check_hotplug(&report, topology);

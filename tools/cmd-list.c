@@ -389,7 +389,8 @@ int cmd_list(int argc, char **argv)
 					  "regions, blocks, memdevs, windows and declared",
 					  names[0]);
 	}
-	r = tool_topology(&topology);
+	r = count == 0 || strcmp(names[0], "nodes") == 0 ? tool_topology_tiers(&topology)
+							 : tool_topology(&topology);
 	if (r)
 		return r;
 	add_types(topology);

@@ -197,6 +197,16 @@ int tool_topology(struct tier_topology **ret)
 	return 0;
 }
 
+int tool_topology_tiers(struct tier_topology **ret)
+{
+	int r = tool_topology(ret);
+
+	/* Not known while a memory block goes offline. */
+	if (r == 0)
+		(void)tier_topology_read_tiers(tool_common.sysroot, *ret);
+	return r;
+}
+
 int tool_config(struct tier_config **ret)
 {
 	struct tier_problem problem;

@@ -110,6 +110,8 @@ bool tool_interrupted(void);
 
 /* Loads the snapshot under --sysroot, or complains and returns TOOL_FAILED. */
 int tool_topology(struct tier_topology **ret);
+/* With the memory tier of each node; see tier_topology_read_tiers(). */
+int tool_topology_tiers(struct tier_topology **ret);
 /* Loads the configuration, or complains and returns TOOL_FAILED. */
 int tool_config(struct tier_config **ret);
 

@@ -69,28 +69,6 @@ static void read_access(const struct sysfs *sysfs, struct tier_node *node)
 	}
 }
 
-static int read_tiers(const struct sysfs *sysfs, struct tier_topology *topology)
-{
-	static const char path[] = "sys/devices/virtual/memory_tiering";
-	_cleanup_names_ struct sysfs_names tiers = {};
-	int r = sysfs_list(sysfs, &tiers, "memory_tier", path);
-
-	if (r < 0)
-		return r;
-	for (size_t t = 0; t < tiers.count; t++) {
-		char list[512];
-
-		if (sysfs_read_string(sysfs, list, sizeof(list), "%s/%s/nodelist", path,
-				      tiers.names[t]) != 0)
-			continue;
-		for (size_t i = 0; i < topology->node_count; i++)
-			if (list_has(list, (unsigned)topology->nodes[i].id))
-				topology->nodes[i].tier =
-					atoi(tiers.names[t] + strlen("memory_tier"));
-	}
-	return 0;
-}
-
 static int read_zones(const struct sysfs *sysfs, struct tier_topology *topology)
 {
 	_cleanup_zoneinfo_ struct zoneinfo info = {};
@@ -145,6 +123,5 @@ int topology_read_nodes(const struct sysfs *sysfs, struct tier_topology *topolog
 		if (r < 0)
 			return r;
 	}
-	r = read_zones(sysfs, topology);
-	return r < 0 ? r : read_tiers(sysfs, topology);
+	return read_zones(sysfs, topology);
 }

@@ -172,6 +172,8 @@ TEST(dump_nodes)
 	CHECK_EQ(cxl->present_movable_bytes, GIB);
 	CHECK_EQ(cxl->present_kernel_bytes, 0);
 	CHECK_EQ(cxl->read_latency_nsec, TIER_UNKNOWN_U64);
+	CHECK_EQ(dram->tier, TIER_UNKNOWN_INT);
+	CHECK_EQ(tier_topology_read_tiers(fixture("expanders"), t), 0);
 	CHECK(dram->tier >= 0 && cxl->tier > dram->tier);
 	CHECK_EQ(dram->distance_count, t->node_count);
 	CHECK_EQ(dram->distances[1].node, 2);
@@ -180,6 +182,16 @@ TEST(dump_nodes)
 	CHECK_EQ(tier_topology_node(t, 3)->total_bytes, 0);
 	CHECK_EQ(tier_topology_node(t, 3)->tier, TIER_UNKNOWN_INT);
 	CHECK(tier_topology_node(t, 1) == NULL);
+}
+
+/* Of this machine they are not read while a block goes offline. */
+TEST(tiers_wait_for_an_offline)
+{
+	_cleanup_topology_ struct tier_topology *t = read_fixture();
+
+	t->blocks[0].state = TIER_BLOCK_GOING_OFFLINE;
+	CHECK_EQ(tier_topology_read_tiers(NULL, t), TIER_E_BUSY);
+	CHECK_EQ(tier_topology_read_tiers(fixture("expanders"), t), 0);
 }
 
 TEST(dump_blocks)

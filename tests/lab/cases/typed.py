@@ -172,6 +172,28 @@ def case_offline_in_use(lab):
     a.run(f"echo Switched >{path}")
 
 
+def case_tier_goes_while_it_is_read(lab):
+    """The last memory of a memory tier goes offline, and others read which nodes the tier has: nobody waits for good."""
+    a = lab["A"]
+    if not a.daemon:
+        a.start_daemon()
+    configure(a, CLOSED)
+    a.tierctl("offline", region_of(a, 1)["name"])
+    a.tierctl("online", region_of(a, 2)["name"], "--zone", "movable")
+    node, tiers = node_of(a, 2), "/sys/devices/virtual/memory_tiering"
+    blocks = f"/sys/devices/system/node/node{node}/memory[0-9]*"
+    loop = f"while :; do for file in {tiers}/memory_tier*/nodelist; do read -r list <$file; done; done 2>/dev/null"
+    readers = [a.start("nice", "-n", "19", "bash", "-c", loop) for _ in "ab"]
+    before = a.run(f"ls -d {tiers}/memory_tier*").out.split()
+    for _ in range(3):
+        a.run(f"for b in {blocks}; do echo offline >$b/state || exit; done", timeout=60)
+        left = a.run(f"ls -d {tiers}/memory_tier*").out.split()
+        assert len(left) == len(before) - 1, f"{before}, then {left}"
+        a.run(f"for b in {blocks}; do echo online_movable >$b/state || exit; done", timeout=60)
+    for reader in readers:
+        reader.kill()
+
+
 def case_type_before_commit(lab):
     """Written to a region that has no node yet, and given to its node."""
     a = lab["A"]
