@@ -161,8 +161,9 @@ def case_blocks_wait_for_a_region_that_goes_offline(lab):
     with Holder(a, node, PINNER):
         tool = a.start("tierctl", "offline", REGION, "--deadline", "600", "--json")
         tool.wait_line("progress", 60)
-        a.wait_for(f"grep -q going-offline {states}", "block that is being evacuated", 60)
-        stuck = int(a.run(f"grep -l going-offline {states}").out.split("memory/memory")[1].split("/")[0])
+        # In the same breath: between two attempts it is none.
+        found = a.run("bash", "-c", f"until grep -l going-offline {states}; do read -t 0.05 <> <(:) || :; done", timeout=60)
+        stuck = int(found.out.split("memory/memory")[1].split("/")[0])
         other = next(block for block in sorted(before) if block not in (stuck, VICTIM["block"]))
         dpa = (other - start_of(a, REGION) // BLOCK) * BLOCK + 0x3040
         media_error(a, 0, dpa)
