@@ -341,10 +341,12 @@ def _uncompressed(module):
 
 def _cpio(top, target):
     names = sorted(str(p.relative_to(top)) for p in top.rglob("*"))
-    with open(f"{target}.new", "wb") as out:
+    # Somebody else may be making the same: who is last has made it.
+    new = f"{target}.new.{os.getpid()}"
+    with open(new, "wb") as out:
         subprocess.run(["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], cwd=top, stdout=out,
                        input="\n".join(names).encode(), check=True)
-    os.rename(f"{target}.new", target)
+    os.rename(new, target)
 
 
 def package_kernel_arguments():
