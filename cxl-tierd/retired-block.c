@@ -134,18 +134,25 @@ static void take_blocks(struct manager *manager, const struct tier_topology *top
 			   taken.problem.next[0] ? "; " : "", taken.problem.next, kept);
 }
 
-static bool put_off(struct manager *manager, const struct tier_ras_place *place, const char *kept)
+static void append(struct manager *manager, struct retired_rest *rest)
 {
 	struct retired_rest **last = &manager->retired_rest;
+
+	rest->next = NULL;
+	while (*last)
+		last = &(*last)->next;
+	*last = rest;
+}
+
+static bool put_off(struct manager *manager, const struct tier_ras_place *place, const char *kept)
+{
 	struct retired_rest *rest = calloc(1, sizeof(*rest));
 
 	if (!rest)
 		return false;
 	rest->place = *place;
 	COPY(rest->kept, kept);
-	while (*last)
-		last = &(*last)->next;
-	*last = rest;
+	append(manager, rest);
 	return true;
 }
 
@@ -175,10 +182,7 @@ static void take_rest(struct manager *manager, const struct tier_topology *topol
 	const struct tier_ras_place *place = &rest->place;
 	_cleanup_(sd_json_variant_unrefp) sd_json_variant *json = describe(place);
 
-	/* Still at its second attempt, or not at all any more. */
-	if (offline_defers_blocks(manager, place->region))
-		(void)put_off(manager, place, rest->kept);
-	else if (manager->stopping)
+	if (manager->stopping)
 		events_add(manager, LOG_ERR, "retire-failed", place->region, json,
 			   "retired, but cxl-tierd ends: it stays in use until the next boot, "
 			   "where it is online; %s",
@@ -207,6 +211,11 @@ void retired_offline_rest(struct manager *manager)
 		struct retired_rest *rest = list;
 
 		list = rest->next;
+		/* Still at its second attempt. */
+		if (offline_defers_blocks(manager, rest->place.region)) {
+			append(manager, rest);
+			continue;
+		}
 		take_rest(manager, topology, rest);
 		free(rest);
 	}

@@ -117,9 +117,11 @@ static void check_tiering(struct doctor_report *report, const struct tier_topolo
 		return;
 	}
 	if (tier == TIER_UNKNOWN_INT)
-		doctor_add(report, WARN, "memory tiers", "what is promoted or demoted is not known",
-			   "run tierctl doctor again when no memory goes offline",
-			   "which node is in which tier cannot be read");
+		doctor_add(
+			report, WARN, "memory tiers", "what is promoted or demoted is not known",
+			"if memory is going offline, run tierctl doctor again after that; else see "
+			"/sys/devices/virtual/memory_tiering",
+			"which node is in which tier cannot be read");
 	else
 		doctor_add(report, one_tier ? WARN : OK, "memory tiers",
 			   "nothing is promoted or demoted: the kernel sees no difference between "

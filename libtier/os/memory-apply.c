@@ -157,6 +157,7 @@ static int run_device(struct apply *apply, const struct tier_step *step, size_t 
 {
 	_cleanup_free_ uint64_t *blocks = NULL;
 	struct undo *undo;
+	bool changed;
 	size_t all = 0;
 	int r;
 
@@ -172,9 +173,12 @@ static int run_device(struct apply *apply, const struct tier_step *step, size_t 
 					"cannot online its memory");
 	*undo = (struct undo){.kind = UNDO_PLUG, .region = step->region};
 	copy_string(undo->dax, sizeof(undo->dax), step->dax);
-	return memory_plug(&apply->sysfs, step->region, step->dax,
-			   step->action == TIER_STEP_ONLINE_MOVABLE, &undo->unplugged,
-			   apply->problem);
+	r = memory_plug(&apply->sysfs, step->region, step->dax,
+			step->action == TIER_STEP_ONLINE_MOVABLE, &undo->unplugged, &changed,
+			apply->problem);
+	if (!changed)
+		apply->undo_count--;
+	return r;
 }
 
 static int undo_one(struct apply *apply, const struct undo *undo, struct tier_problem *problem)

@@ -30,19 +30,21 @@ int memory_block_offline(const struct sysfs *sysfs, const char *region, uint64_t
 
 /*
  * On a kernel with types, memory that other hosts see comes online only block by block and after
- * somebody has allowed it. Elsewhere these do nothing.
+ * somebody has allowed it. Elsewhere all of it is, and these do nothing.
  */
+bool memory_block_allowed(const struct sysfs *sysfs, uint64_t block);
 int memory_block_allow(const struct sysfs *sysfs, uint64_t block);
 void memory_block_disallow(const struct sysfs *sysfs, uint64_t block);
 
 /*
  * All memory of a dax device at once, where the kernel can. _can: its blocks, all of them, are offline or
- * not there. *ret_unplugged: they were not there before.
+ * not there. *ret_unplugged: they were not there before. *ret_changed: there is something to take back,
+ * also after a failure.
  */
 bool memory_plug_can(const struct sysfs *sysfs, const char *dax, const uint64_t *blocks,
 		     size_t count);
 int memory_plug(const struct sysfs *sysfs, const char *region, const char *dax, bool movable,
-		bool *ret_unplugged, struct tier_problem *problem);
+		bool *ret_unplugged, bool *ret_changed, struct tier_problem *problem);
 /* Evacuates, if it has to, and removes the blocks. */
 int memory_unplug(const struct sysfs *sysfs, const char *region, const char *dax,
 		  struct tier_problem *problem);

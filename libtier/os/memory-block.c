@@ -81,14 +81,19 @@ static void describe(const struct sysfs *sysfs, uint64_t block, enum tier_zone z
 		 tier_zone_name(zone));
 }
 
-int memory_block_allow(const struct sysfs *sysfs, uint64_t block)
+bool memory_block_allowed(const struct sysfs *sysfs, uint64_t block)
 {
 	bool allowed;
 
 	/* True of every block of an ordinary node. */
-	if (sysfs_read_bool(sysfs, &allowed, "%s/memory%" PRIu64 "/online_allowed", blocks_path,
-			    block) != 0 ||
-	    allowed)
+	return sysfs_read_bool(sysfs, &allowed, "%s/memory%" PRIu64 "/online_allowed", blocks_path,
+			       block) != 0 ||
+	       allowed;
+}
+
+int memory_block_allow(const struct sysfs *sysfs, uint64_t block)
+{
+	if (memory_block_allowed(sysfs, block))
 		return 0;
 	return sysfs_write(sysfs, "1", "%s/memory%" PRIu64 "/online_allowed", blocks_path, block);
 }

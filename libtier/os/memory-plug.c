@@ -24,16 +24,10 @@ static bool has_state(const struct sysfs *sysfs, const char *dax, bool *ret_unpl
 static bool is_idle(const struct sysfs *sysfs, uint64_t block)
 {
 	enum tier_zone zone;
-	bool allowed;
 	int r = memory_block_zone(sysfs, block, &zone);
 
-	if (r == -ENOENT)
-		return true;
-	if (r < 0 || zone != TIER_ZONE_NONE)
-		return false;
-	return sysfs_read_bool(sysfs, &allowed, "%s/memory%llu/online_allowed",
-			       "sys/devices/system/memory", (unsigned long long)block) != 0 ||
-	       allowed;
+	return r == -ENOENT ||
+	       (r == 0 && zone == TIER_ZONE_NONE && memory_block_allowed(sysfs, block));
 }
 
 bool memory_plug_can(const struct sysfs *sysfs, const char *dax, const uint64_t *blocks,
@@ -55,35 +49,35 @@ bool memory_plug_can(const struct sysfs *sysfs, const char *dax, const uint64_t 
 	return true;
 }
 
+static int write_state(const struct sysfs *sysfs, const char *region, const char *dax,
+		       const char *state, struct tier_problem *problem)
+{
+	int r = sysfs_write(sysfs, state, "%s/%s/state", dax_path, dax);
+
+	return r == 0 ? 0
+		      : tier_problem_set(problem, r, region,
+					 r == -EACCES || r == -EPERM ? "try again as root"
+								     : "see the kernel log",
+					 "cannot make the memory of %s %s", dax, state);
+}
+
 int memory_plug(const struct sysfs *sysfs, const char *region, const char *dax, bool movable,
-		bool *ret_unplugged, struct tier_problem *problem)
+		bool *ret_unplugged, bool *ret_changed, struct tier_problem *problem)
 {
 	bool unplugged = false;
 	int r = has_state(sysfs, dax, &unplugged) && unplugged
 			? 0
 			: memory_unplug(sysfs, region, dax, problem);
 
-	if (r < 0)
-		return r;
 	*ret_unplugged = unplugged;
-	r = sysfs_write(sysfs, movable ? "online_movable" : "online_kernel", "%s/%s/state",
-			dax_path, dax);
-	return r == 0 ? 0
-		      : tier_problem_set(problem, r, region,
-					 r == -EACCES || r == -EPERM ? "try again as root"
-								     : "see the kernel log",
-					 "cannot online the memory of %s to %s", dax,
-					 movable ? "Movable" : "a kernel zone");
+	*ret_changed = r == 0;
+	return r
+		       ?: write_state(sysfs, region, dax,
+				      movable ? "online_movable" : "online_kernel", problem);
 }
 
 int memory_unplug(const struct sysfs *sysfs, const char *region, const char *dax,
 		  struct tier_problem *problem)
 {
-	int r = sysfs_write(sysfs, "unplugged", "%s/%s/state", dax_path, dax);
-
-	return r == 0 ? 0
-		      : tier_problem_set(problem, r, region,
-					 r == -EACCES || r == -EPERM ? "try again as root"
-								     : "see the kernel log",
-					 "cannot unplug the memory of %s", dax);
+	return write_state(sysfs, region, dax, "unplugged", problem);
 }

@@ -92,16 +92,18 @@ TEST(not_if_it_could_not_be_undone)
 TEST(what_is_written)
 {
 	struct tier_problem problem = {};
-	bool unplugged = true;
+	bool unplugged = true, changed = false;
 
 	set_up("offline\n");
-	CHECK_EQ(memory_plug(&sysfs, "region0", "dax0.0", true, &unplugged, &problem), 0);
-	CHECK(!unplugged);
+	CHECK_EQ(memory_plug(&sysfs, "region0", "dax0.0", true, &unplugged, &changed, &problem), 0);
+	CHECK(!unplugged && changed);
 	CHECK_STR(written, " unplugged online_movable");
 	take_down();
 	set_up("unplugged\n");
-	CHECK_EQ(memory_plug(&sysfs, "region0", "dax0.0", false, &unplugged, &problem), 0);
-	CHECK(unplugged);
+	changed = false;
+	CHECK_EQ(memory_plug(&sysfs, "region0", "dax0.0", false, &unplugged, &changed, &problem),
+		 0);
+	CHECK(unplugged && changed);
 	CHECK_STR(written, " online_kernel");
 	take_down();
 }
@@ -109,17 +111,22 @@ TEST(what_is_written)
 TEST(the_kernel_refuses)
 {
 	struct tier_problem problem = {};
-	bool unplugged = false;
+	bool unplugged = false, changed = true;
 
 	set_up("offline\n");
 	refused = "unplugged";
-	CHECK_EQ(memory_plug(&sysfs, "region0", "dax0.0", true, &unplugged, &problem), -EBUSY);
+	CHECK_EQ(memory_plug(&sysfs, "region0", "dax0.0", true, &unplugged, &changed, &problem),
+		 -EBUSY);
 	CHECK_STR(problem.object, "region0");
-	CHECK_HAS(problem.text, "cannot unplug the memory of dax0.0");
+	CHECK_HAS(problem.text, "cannot make the memory of dax0.0 unplugged");
 	CHECK_STR(written, "");
+	/* Nothing is to be taken back. */
+	CHECK(!changed);
 	refused = "online_movable";
-	CHECK_EQ(memory_plug(&sysfs, "region0", "dax0.0", true, &unplugged, &problem), -EBUSY);
-	CHECK_HAS(problem.text, "cannot online the memory of dax0.0 to Movable");
+	CHECK_EQ(memory_plug(&sysfs, "region0", "dax0.0", true, &unplugged, &changed, &problem),
+		 -EBUSY);
+	CHECK_HAS(problem.text, "cannot make the memory of dax0.0 online_movable");
 	CHECK_STR(written, " unplugged");
+	CHECK(changed);
 	take_down();
 }

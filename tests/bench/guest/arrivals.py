@@ -38,7 +38,7 @@ def read(path):
 
 
 def wait(condition, what, seconds=SECONDS):
-    """True when it holds; nothing here has an event that can be waited for."""
+    """True when it holds. The figure is from kprobes, so how often this looks is no part of it; memory has no event."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
