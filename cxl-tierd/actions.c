@@ -48,6 +48,7 @@ static int plan_regions(struct manager *manager, const struct tier_topology *top
 	for (size_t i = 0; i < policy.request_count; i++) {
 		COPY(requests[i].region, regions[i]);
 		requests[i].zone = zone;
+		requests[i].weight = tier_config_weight(manager->config, topology, regions[i]);
 	}
 	policy.requests = requests;
 	return tier_plan_online(topology, &policy, ret, problem);

@@ -132,6 +132,12 @@ const struct tier_config_region *tier_config_region_rule(const struct tier_confi
 							 const struct tier_region *region);
 
 /**
+ * tier_config_weight() - how much a byte of a region, or of another device of that name, counts, for tier_online_request
+ */
+unsigned tier_config_weight(const struct tier_config *config, const struct tier_topology *topology,
+			    const char *name);
+
+/**
  * tier_config_requests() - what the configuration wants of every region of a machine
  * @ret: new array, for tier_plan_online(); free(); NULL if there is no region
  * @ret_count: its length

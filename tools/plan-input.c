@@ -65,6 +65,7 @@ int plan_input_regions(struct plan_input *input, char **names, int count,
 		struct tier_online_request *request = &input->requests[i];
 
 		request->zone = zone;
+		request->weight = tier_config_weight(input->config, input->topology, names[i]);
 		snprintf(request->region, sizeof(request->region), "%s", names[i]);
 	}
 	input->policy.requests = input->requests;

@@ -3,6 +3,16 @@
 #include "tier-config.h"
 #include "util.h"
 
+unsigned tier_config_weight(const struct tier_config *config, const struct tier_topology *topology,
+			    const char *name)
+{
+	const struct tier_region *region = tier_topology_region(topology, name);
+	const struct tier_config_region *rule =
+		region ? tier_config_region_rule(config, region) : NULL;
+
+	return rule ? rule->weight : TIER_WEIGHT_DEFAULT;
+}
+
 struct wanted {
 	struct tier_online_request request;
 	size_t rule; /* its place among the rules; behind them without one */

@@ -147,6 +147,25 @@ def test_plan_of_the_machine():
             refused(*words, sysroot=directory, config=None, says=[f"{rules}:3", f"Ratio=0 ({rules}:2)"])
 
 
+def test_weights():
+    """A rule's weight counts for the regions that are named, too."""
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(["cp", "-a", DUMP + "/.", directory], check=True)
+        for block in json.loads(good("list", "blocks", "--json")):
+            if block["zone"] == "Movable":
+                path = f"sys/devices/system/memory/memory{block['index']}"
+                changed(directory, f"{path}/state", "offline\n")
+                changed(directory, f"{path}/valid_zones", "Normal Movable\n")
+        # By zoneinfo 1 GiB is Movable already: with region0 2 GiB to 2.5 GiB, with region1 1.5 GiB to 3 GiB.
+        for weight, movable in (100, "region0"), (1000, "region1"):
+            changed(directory, "etc/cxl-tier/cxl-tierd.conf", "[Daemon]\nRatio=81\n[Region second]\n"
+                    f"MatchPath=/sys/bus/cxl/devices/region1\nWeight={weight}\n")
+            for words in ("plan",), ("online", "--dry-run"):
+                plan = json.loads(good(*words, "region0", "region1", "--json", sysroot=directory, config=None))
+                zones = {d["region"]: d["zone"] for d in plan["decisions"]}
+                assert zones == {"region0": "Normal", "region1": "Normal", movable: "Movable"}, (weight, words, zones)
+
+
 def test_what_if():
     ranges = json.loads(good("plan", "region1", "--what-if", "0..10000", "--json"))["what_if"]
     assert [(r["low_percent"], r["high_percent"]) for r in ranges] == [(0, 75), (76, 10000)], ranges

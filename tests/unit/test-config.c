@@ -388,6 +388,9 @@ TEST(what_is_wanted_of_each_region)
 	CHECK_STR(requests[3].rule, "[Portal p]");
 	CHECK_EQ(requests[4].zone, TIER_ONLINE_AUTO);
 	CHECK_STR(requests[4].rule, "[Daemon]");
+	CHECK_EQ(tier_config_weight(config, &topology, "region4"), 7);
+	CHECK_EQ(tier_config_weight(config, &topology, "region0"), 100);
+	CHECK_EQ(tier_config_weight(config, &topology, "memory48-143"), 100);
 	free(requests);
 	topology.region_count = 0;
 	CHECK_EQ(tier_config_requests(config, &topology, &requests, &count), 0);
