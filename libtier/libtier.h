@@ -13,6 +13,7 @@
 #include "tier-mover.h"
 #include "tier-config.h"
 #include "tier-declare.h"
+#include "tier-dax.h"
 #include "tier-rivals.h"
 #include "tier-portal.h"
 #include "tier-handoff.h"

@@ -593,7 +593,7 @@ int tier_portal_region_path(const char *region, char path[static 64], struct tie
  * Dax devices that are devdax already stay as they are. Needs root.
  *
  * Return: 0; TIER_E_NOT_FOUND; TIER_E_BUSY if any of its memory is online, and nothing is changed;
- * TIER_E_REFUSED if the region has no dax device; negative errno from libdaxctl.
+ * TIER_E_REFUSED if the region has no dax device; negative errno.
  */
 int tier_portal_region_to_devdax(const char *region, struct tier_problem *problem);
 

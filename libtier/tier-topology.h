@@ -176,6 +176,7 @@ struct tier_hotplug {
 	bool init_on_free;  /* from the kernel command line */
 	bool demotion;	    /* /sys/kernel/mm/numa/demotion_enabled */
 	int numa_balancing; /* sysctl value; TIER_UNKNOWN_INT if absent */
+	bool dax_held;	    /* dax devices that arrive stay without a driver, see tier-dax.h */
 };
 
 struct tier_topology {

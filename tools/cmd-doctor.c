@@ -226,7 +226,22 @@ static void check_region_nodes(struct doctor_report *report, const struct tier_t
 			   "%s share node %d", sharing, node);
 }
 
-static void check_live(struct doctor_report *report)
+static void check_held(struct doctor_report *report, bool held, bool running)
+{
+	doctor_add(report, held == running ? OK : WARN, "dax devices",
+		   held ? "those that arrive stay without a driver: their memory is not used"
+			: "the memory of a region that arrives is added before it is known whether "
+			  "it is a portal, taken away for the look, and added again",
+		   held ? "systemctl start cxl-tierd; or cxl-tierd --release; or, if somebody "
+			  "else holds them, echo 1 > /sys/bus/dax/drivers_autoprobe"
+			: "systemctl reload cxl-tierd; its journal says why it does not hold "
+			  "them, unless it runs dry",
+		   held	     ? "those that arrive wait for cxl-tierd"
+		   : running ? "those that arrive do not wait for cxl-tierd"
+			     : "those that arrive wait for nobody");
+}
+
+static void check_live(struct doctor_report *report, const struct tier_topology *topology)
 {
 	struct kmod_ctx *ctx = kmod_new(NULL, NULL);
 	bool running;
@@ -242,6 +257,7 @@ static void check_live(struct doctor_report *report)
 	doctor_add(report, running ? OK : FAIL, "cxl-tierd",
 		   "regions are not onlined, VMs are neither sent nor received",
 		   "systemctl enable --now cxl-tierd", running ? "answers" : "does not answer");
+	check_held(report, topology->hotplug.dax_held, running);
 	doctor_errors(report, running);
 	check_qemu(report);
 }
@@ -314,7 +330,7 @@ int cmd_doctor(int argc, char **argv)
 	doctor_rivals(&report);
 	/* A dump says nothing about these. */
 	if (!tool_common.sysroot || strcmp(tool_common.sysroot, "/") == 0)
-		check_live(&report);
+		check_live(&report, topology);
 	doctor_retired(&report, topology);
 	check_tiering(&report, topology);
 	check_region_nodes(&report, topology);

@@ -180,7 +180,8 @@ static int build_hotplug(const struct tier_hotplug *h, sd_json_variant **ret)
 			      SD_JSON_BUILD_PAIR_BOOLEAN("memmap_on_memory", h->memmap_on_memory),
 			      SD_JSON_BUILD_PAIR_BOOLEAN("init_on_free", h->init_on_free),
 			      SD_JSON_BUILD_PAIR_BOOLEAN("demotion", h->demotion),
-			      JSON_NODE("numa_balancing", h->numa_balancing));
+			      JSON_NODE("numa_balancing", h->numa_balancing),
+			      SD_JSON_BUILD_PAIR_BOOLEAN("dax_held", h->dax_held));
 }
 
 int tier_topology_to_json(const struct tier_topology *t, char **ret_json)

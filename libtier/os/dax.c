@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -12,10 +13,11 @@
 #include "fd.h"
 #include "util.h"
 
-#define DEVICES	  "sys/bus/dax/devices"
-#define DRIVERS	  "sys/bus/dax/drivers"
-#define NODE_USEC (5 * UINT64_C(1000000))
-#define POLL_USEC UINT64_C(10000)
+#define DEVICES	   "sys/bus/dax/devices"
+#define DRIVERS	   "sys/bus/dax/drivers"
+#define READY_USEC UINT64_C(1000000)
+#define NODE_USEC  (5 * UINT64_C(1000000))
+#define POLL_USEC  UINT64_C(10000)
 
 /* The directory that holds the region's dax devices and dax_region/create. */
 static int region_directory(const struct sysfs *sysfs, const char *region, char path[static 160],
@@ -32,6 +34,27 @@ static int region_directory(const struct sysfs *sysfs, const char *region, char 
 		return tier_problem_set(problem, r < 0 ? r : -EACCES, region, NULL,
 					"cannot list its dax region");
 	snprintf(path, 160, "sys/bus/cxl/devices/%s/%s", region, names.names[0]);
+	return 0;
+}
+
+/* ".../decoder0.0/region0/dax_region0/dax0.0": the CXL region is a directory on the way. */
+int dax_region_of(const struct sysfs *sysfs, const char *name, char region[static 32])
+{
+	char path[PATH_MAX];
+	int r = sysfs_read_link(sysfs, path, sizeof(path), DEVICES "/%s", name);
+
+	region[0] = '\0';
+	if (r)
+		return r;
+	for (const char *p = path; (p = strstr(p, "/region")); p++) {
+		size_t length = strcspn(p + 1, "/");
+
+		if (p[strlen("/region")] < '0' || p[strlen("/region")] > '9' || length >= 32 ||
+		    strncmp(p + 1 + length, "/dax_region", strlen("/dax_region")) != 0)
+			continue;
+		memcpy(region, p + 1, length);
+		region[length] = '\0';
+	}
 	return 0;
 }
 
@@ -179,6 +202,39 @@ int dax_unbind(const struct sysfs *sysfs, const char *name, struct tier_problem 
 	return 0;
 }
 
+/* As soon as the kernel lets the device have one: its event comes a moment before. */
+static int bind_when_ready(const struct sysfs *sysfs, const char *name, const char *driver)
+{
+	uint64_t deadline = now_usec() + READY_USEC;
+	int r;
+
+	while ((r = sysfs_write(sysfs, name, DRIVERS "/%s/bind", driver)) == -EAGAIN &&
+	       now_usec() < deadline)
+		poll(NULL, 0, 1);
+	return r;
+}
+
+/*
+ * The device is not one for that driver by itself. new_id binds at once, and with it all others that are for
+ * the driver and have none: of kmem, devices that nobody has looked at yet.
+ */
+static int bind_by_id(const struct sysfs *sysfs, const char *name, const char *driver)
+{
+	char now[32] = "";
+	int r = sysfs_write(sysfs, name, DRIVERS "/%s/new_id", driver);
+
+	driver_of(sysfs, name, now);
+	if (streq(now, driver))
+		return 0;
+	/* It may have been known. */
+	if (r == 0 || r == -EEXIST)
+		r = bind_when_ready(sysfs, name, driver);
+	driver_of(sysfs, name, now);
+	if (!streq(now, driver))
+		(void)sysfs_write(sysfs, name, DRIVERS "/%s/remove_id", driver);
+	return r;
+}
+
 int dax_bind(const struct sysfs *sysfs, const char *name, const char *driver,
 	     struct tier_problem *problem)
 {
@@ -192,13 +248,11 @@ int dax_bind(const struct sysfs *sysfs, const char *name, const char *driver,
 	r = dax_unbind(sysfs, name, problem);
 	if (r)
 		return r;
-	/* new_id binds at once if the driver does not know the device yet. */
-	r = sysfs_write(sysfs, name, DRIVERS "/%s/new_id", driver);
+	r = bind_when_ready(sysfs, name, driver);
+	if (r == -ENODEV)
+		r = bind_by_id(sysfs, name, driver);
 	if (r == -ENOENT)
 		return tier_problem_set(problem, r, name, "modprobe it", "no driver %s", driver);
-	driver_of(sysfs, name, now);
-	if (!streq(now, driver))
-		r = sysfs_write(sysfs, name, DRIVERS "/%s/bind", driver);
 	driver_of(sysfs, name, now);
 	if (!streq(now, driver))
 		return tier_problem_set(problem, r ?: -EIO, name, "dmesg says why",
@@ -254,6 +308,8 @@ int dax_await_node(const char *name, char path[static 64], struct tier_problem *
 
 int dax_check_open(int fd)
 {
+	/* The device's own, and its parent's. */
+	static const char *const drivers[] = {"driver", "../driver"};
 	struct stat status;
 	char path[64];
 
@@ -261,7 +317,14 @@ int dax_check_open(int fd)
 		return -errno;
 	if (!S_ISCHR(status.st_mode))
 		return 0;
-	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/driver", major(status.st_rdev),
-		 minor(status.st_rdev));
-	return access(path, F_OK) == 0 ? 0 : -ENODEV;
+	for (size_t i = 0; i < ARRAY_SIZE(drivers); i++) {
+		snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/%s", major(status.st_rdev),
+			 minor(status.st_rdev), drivers[i]);
+		if (access(path, F_OK) < 0)
+			return -ENODEV;
+	}
+	/* Its node has gone, so what is there by now is another device. */
+	if (fstat(fd, &status) < 0 || status.st_nlink == 0)
+		return -ENODEV;
+	return 0;
 }

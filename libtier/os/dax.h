@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef TIER_DAX_H
-#define TIER_DAX_H
+#ifndef TIER_OS_DAX_H
+#define TIER_OS_DAX_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,6 +35,19 @@ int dax_list(const struct sysfs *sysfs, const char *region, struct dax_device **
 int dax_lock(const struct sysfs *sysfs, const char *region, uint64_t wait_usec, int *ret_fd,
 	     struct tier_problem *problem);
 
+/*
+ * The CXL region that a dax device is of, empty if it is of none (hmem, pmem). Returns 0; SYSFS_ABSENT if it has
+ * gone; SYSFS_DENIED; negative errno.
+ */
+int dax_region_of(const struct sysfs *sysfs, const char *name, char region[static 32]);
+
+/* As tier_dax_is_held() and so on. */
+int dax_is_held(const struct sysfs *sysfs, bool *ret);
+int dax_hold(const struct sysfs *sysfs, bool hold, struct tier_problem *problem);
+int dax_waiting(const struct sysfs *sysfs, char (**ret)[32], size_t *ret_count,
+		struct tier_problem *problem);
+int dax_release(const struct sysfs *sysfs, const char *name, struct tier_problem *problem);
+
 /* A new device over [start, start + bytes), bound to nothing, its memmap in DRAM. */
 int dax_create(const struct sysfs *sysfs, const char *region, uint64_t start, uint64_t bytes,
 	       char name[static 32], struct tier_problem *problem);
@@ -56,11 +69,12 @@ int dax_resize(const struct sysfs *sysfs, const char *name, uint64_t bytes,
 int dax_await_node(const char *name, char path[static 64], struct tier_problem *problem);
 
 /*
- * To be asked between opening and mapping a dax device: 0, or -ENODEV if its driver is going away.
- * Linux (7.2.12, dax_open()) gives out a file without a device while the driver is being unbound,
- * and dereferences NULL when that is mapped. The driver's link in sysfs goes first of all, so if it
- * is there after the opening, the file has its device, unless it was bound again in between. A plain
- * file needs none.
+ * To be asked between opening and mapping a dax device: 0, or -ENODEV if it, or its driver, is going
+ * away. Linux (7.2.12, dax_open()) gives out a file without a device meanwhile, and dereferences NULL when
+ * that is mapped. When a driver is unbound, its link in sysfs goes first of all; when a device is removed, that
+ * of its parent's driver, by which it is, and the device's own only after it has been made unusable. If both are there
+ * after the opening, and the node is still the one that was opened, the file has its device. A plain file
+ * needs none.
  */
 int dax_check_open(int fd);
 

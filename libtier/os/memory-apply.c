@@ -16,7 +16,6 @@ struct undo {
 
 struct apply {
 	struct sysfs sysfs;
-	struct memory_dax *dax;
 	struct undo *undos; /* of the region in hand */
 	size_t undo_count;
 	struct tier_problem *problem;
@@ -25,7 +24,6 @@ struct apply {
 static void apply_done(struct apply *apply)
 {
 	sysfs_done(&apply->sysfs);
-	apply->dax = memory_dax_free(apply->dax);
 	free(apply->undos);
 	apply->undos = NULL;
 }
@@ -45,8 +43,8 @@ static int expand(struct apply *apply, const struct tier_plan *plan, struct tier
 			     step->action != TIER_STEP_BIND_DEVDAX;
 		_cleanup_free_ uint64_t *blocks = NULL;
 		size_t count = 1;
-		int r = whole ? memory_dax_blocks(apply->dax, &apply->sysfs, step->dax, &blocks,
-						  &count, apply->problem)
+		int r = whole ? memory_dax_blocks(&apply->sysfs, step->dax, &blocks, &count,
+						  apply->problem)
 			      : 0;
 
 		if (r < 0)
@@ -95,8 +93,8 @@ static int run_bind(struct apply *apply, const struct tier_step *step)
 		return tier_problem_set(apply->problem, -ENOMEM, step->dax, NULL, "cannot bind it");
 	*undo = (struct undo){.kind = UNDO_BIND, .region = step->region, .mode = before};
 	copy_string(undo->dax, sizeof(undo->dax), step->dax);
-	r = memory_dax_bind(apply->dax, &apply->sysfs, step->dax,
-			    ram ? TIER_DAX_SYSTEM_RAM : TIER_DAX_DEVDAX, apply->problem);
+	r = memory_dax_bind(&apply->sysfs, step->dax, ram ? TIER_DAX_SYSTEM_RAM : TIER_DAX_DEVDAX,
+			    apply->problem);
 	if (r < 0)
 		apply->undo_count--;
 	return r;
@@ -164,7 +162,7 @@ static int run_device(struct apply *apply, const struct tier_step *step, size_t 
 	if (count > AT_ONCE_BLOCKS ||
 	    !sysfs_exists(&apply->sysfs, "sys/bus/dax/devices/%s/state", step->dax))
 		return 0;
-	r = memory_dax_blocks(apply->dax, &apply->sysfs, step->dax, &blocks, &all, apply->problem);
+	r = memory_dax_blocks(&apply->sysfs, step->dax, &blocks, &all, apply->problem);
 	if (r < 0 || all != count || !memory_plug_can(&apply->sysfs, step->dax, blocks, count))
 		return r;
 	undo = add_undo(apply);
@@ -188,17 +186,15 @@ static int undo_one(struct apply *apply, const struct undo *undo, struct tier_pr
 	int r;
 
 	if (undo->kind == UNDO_BIND)
-		return memory_dax_bind(apply->dax, &apply->sysfs, undo->dax, undo->mode, problem);
+		return memory_dax_bind(&apply->sysfs, undo->dax, undo->mode, problem);
 	if (undo->kind == UNDO_PLUG) {
 		r = memory_unplug(&apply->sysfs, undo->region, undo->dax, problem);
 		/* Bound anew, it has its blocks again, offline. */
 		if (r == 0 && !undo->unplugged)
-			r = memory_dax_bind(apply->dax, &apply->sysfs, undo->dax, TIER_DAX_DISABLED,
-					    problem);
-		return r == 0 && !undo->unplugged
-			       ? memory_dax_bind(apply->dax, &apply->sysfs, undo->dax,
-						 TIER_DAX_SYSTEM_RAM, problem)
-			       : r;
+			r = memory_dax_bind(&apply->sysfs, undo->dax, TIER_DAX_DISABLED, problem);
+		return r == 0 && !undo->unplugged ? memory_dax_bind(&apply->sysfs, undo->dax,
+								    TIER_DAX_SYSTEM_RAM, problem)
+						  : r;
 	}
 	if (undo->zone == TIER_ZONE_NONE)
 		return memory_block_offline(&apply->sysfs, undo->region, undo->block, &zone,
@@ -237,11 +233,9 @@ int tier_plan_apply(const struct tier_plan *plan,
 	if (plan->step_count == 0)
 		return 0;
 	r = expanded ? sysfs_open(&apply.sysfs, NULL) : -ENOMEM;
-	if (r == 0)
-		r = memory_dax_new(&apply.dax);
 	if (r < 0)
 		return tier_problem_set(problem, r, plan->steps[0].region, NULL,
-					"cannot reach sysfs and libdaxctl");
+					"cannot open sysfs");
 	r = expand(&apply, plan, expanded);
 	if (r < 0)
 		return r;

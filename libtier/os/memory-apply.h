@@ -49,18 +49,15 @@ int memory_plug(const struct sysfs *sysfs, const char *region, const char *dax, 
 int memory_unplug(const struct sysfs *sysfs, const char *region, const char *dax,
 		  struct tier_problem *problem);
 
-/* The dax devices of this machine, through libdaxctl. */
-struct memory_dax;
-int memory_dax_new(struct memory_dax **ret);
-struct memory_dax *memory_dax_free(struct memory_dax *dax);
-DEFINE_CLEANUP(struct memory_dax *, memory_dax_free)
-
 int memory_dax_mode(const struct sysfs *sysfs, const char *name, enum tier_dax_mode *ret);
-/* Binds it to the driver of @mode, or to none. Bound to that already: nothing happens. */
-int memory_dax_bind(struct memory_dax *dax, const struct sysfs *sysfs, const char *name,
-		    enum tier_dax_mode mode, struct tier_problem *problem);
+/*
+ * Binds it to the driver of @mode, or to none; loads the driver if need be. Bound to that already: nothing
+ * happens.
+ */
+int memory_dax_bind(const struct sysfs *sysfs, const char *name, enum tier_dax_mode mode,
+		    struct tier_problem *problem);
 /* The memory blocks that its ranges fill, ascending; free(). */
-int memory_dax_blocks(struct memory_dax *dax, const struct sysfs *sysfs, const char *name,
-		      uint64_t **ret_blocks, size_t *ret_count, struct tier_problem *problem);
+int memory_dax_blocks(const struct sysfs *sysfs, const char *name, uint64_t **ret_blocks,
+		      size_t *ret_count, struct tier_problem *problem);
 
 #endif

@@ -5,63 +5,16 @@
 #include "fd.h"
 #include "memory-apply.h"
 
-struct memory_dax {
-	struct daxctl_ctx *ctx;
-};
-
-static void no_log(struct daxctl_ctx *ctx, int priority, const char *file, int line, const char *fn,
-		   const char *format, va_list arguments)
-{
-}
-
-int memory_dax_new(struct memory_dax **ret)
-{
-	_cleanup_(memory_dax_freep) struct memory_dax *dax = calloc(1, sizeof(*dax));
-	int r;
-
-	if (!dax)
-		return -ENOMEM;
-	r = daxctl_new(&dax->ctx);
-	if (r < 0)
-		return r;
-	daxctl_set_log_fn(dax->ctx, no_log);
-	*ret = TAKE(dax);
-	return 0;
-}
-
-struct memory_dax *memory_dax_free(struct memory_dax *dax)
-{
-	if (dax && dax->ctx)
-		daxctl_unref(dax->ctx);
-	free(dax);
-	return NULL;
-}
-
-static struct daxctl_dev *find(struct memory_dax *dax, const char *name)
-{
-	struct daxctl_region *region;
-	struct daxctl_dev *device;
-
-	daxctl_region_foreach(dax->ctx, region)
-	{
-		daxctl_dev_foreach(region, device)
-		{
-			if (streq(daxctl_dev_get_devname(device), name))
-				return device;
-		}
-	}
-	return NULL;
-}
+#define DEVICES "sys/bus/dax/devices"
 
 int memory_dax_mode(const struct sysfs *sysfs, const char *name, enum tier_dax_mode *ret)
 {
 	char driver[64];
-	int r = sysfs_read_link_name(sysfs, driver, sizeof(driver), "sys/bus/dax/devices/%s/driver",
-				     name);
+	int r = sysfs_read_link_name(sysfs, driver, sizeof(driver), DEVICES "/%s/driver", name);
 
 	if (r == SYSFS_ABSENT) {
 		*ret = TIER_DAX_DISABLED;
-		return sysfs_exists(sysfs, "sys/bus/dax/devices/%s", name) ? 0 : -ENODEV;
+		return sysfs_exists(sysfs, DEVICES "/%s", name) ? 0 : -ENODEV;
 	}
 	if (r)
 		return r < 0 ? r : -EACCES;
@@ -71,14 +24,9 @@ int memory_dax_mode(const struct sysfs *sysfs, const char *name, enum tier_dax_m
 	return 0;
 }
 
-static int no_device(struct memory_dax *dax, const struct sysfs *sysfs, const char *name,
-		     struct tier_problem *problem)
+static int no_device(const char *name, struct tier_problem *problem)
 {
-	/* libdaxctl passes over a device without a node in /dev. */
-	return tier_problem_set(problem, -ENODEV, name,
-				sysfs_exists(sysfs, "sys/bus/dax/devices/%s", name)
-					? "it has no node in /dev; is /dev private to this service?"
-					: "see tierctl list regions",
+	return tier_problem_set(problem, -ENODEV, name, "see tierctl list regions",
 				"cannot find the dax device");
 }
 
@@ -104,40 +52,53 @@ static int compare_u64(const void *a, const void *b)
 	return (*left > *right) - (*left < *right);
 }
 
-int memory_dax_blocks(struct memory_dax *dax, const struct sysfs *sysfs, const char *name,
-		      uint64_t **ret_blocks, size_t *ret_count, struct tier_problem *problem)
+/* "mapping0" and so on; one that was made of the whole region may have none. */
+static int append_ranges(const struct sysfs *sysfs, const char *name, uint64_t size,
+			 uint64_t **blocks, size_t *count)
+{
+	_cleanup_names_ struct sysfs_names mappings = {};
+	uint64_t start, last;
+	int r = sysfs_list(sysfs, &mappings, "mapping", DEVICES "/%s", name);
+
+	if (r)
+		return r < 0 ? r : -EACCES;
+	if (mappings.count == 0) {
+		if (sysfs_read_u64(sysfs, &start, DEVICES "/%s/resource", name) ||
+		    sysfs_read_u64(sysfs, &last, DEVICES "/%s/size", name))
+			return -EACCES;
+		return append_range(start, last, size, blocks, count);
+	}
+	for (size_t i = 0; i < mappings.count; i++) {
+		if (sysfs_read_u64(sysfs, &start, DEVICES "/%s/%s/start", name,
+				   mappings.names[i]) ||
+		    sysfs_read_u64(sysfs, &last, DEVICES "/%s/%s/end", name, mappings.names[i]))
+			return -EACCES;
+		r = append_range(start, last - start + 1, size, blocks, count);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int memory_dax_blocks(const struct sysfs *sysfs, const char *name, uint64_t **ret_blocks,
+		      size_t *ret_count, struct tier_problem *problem)
 {
 	_cleanup_free_ uint64_t *blocks = NULL;
-	struct daxctl_dev *device = find(dax, name);
-	struct daxctl_mapping *mapping;
-	size_t count = 0, ranges = 0;
+	size_t count = 0;
 	uint64_t size;
 	char text[32];
-	int r = 0;
+	int r;
 
-	if (!device)
-		return no_device(dax, sysfs, name, problem);
+	if (!sysfs_exists(sysfs, DEVICES "/%s", name))
+		return no_device(name, problem);
 	if (sysfs_read_string(sysfs, text, sizeof(text),
 			      "sys/devices/system/memory/block_size_bytes") != 0 ||
 	    (size = strtoull(text, NULL, 16)) == 0)
 		return tier_problem_set(problem, -ENOTSUP, name, NULL,
 					"this kernel has no memory hotplug");
-	daxctl_mapping_foreach(device, mapping)
-	{
-		/* Without privilege they read as zero. */
-		if (daxctl_mapping_get_start(mapping) == 0 || r < 0)
-			continue;
-		ranges++;
-		r = append_range(daxctl_mapping_get_start(mapping),
-				 daxctl_mapping_get_size(mapping), size, &blocks, &count);
-	}
-	if (ranges == 0 && daxctl_dev_get_resource(device) != 0) {
-		ranges++;
-		r = append_range(daxctl_dev_get_resource(device), daxctl_dev_get_size(device), size,
-				 &blocks, &count);
-	}
-	if (ranges == 0)
-		return tier_problem_set(problem, -EACCES, name, "try again as root",
+	r = append_ranges(sysfs, name, size, &blocks, &count);
+	if (r == -EACCES)
+		return tier_problem_set(problem, r, name, "try again as root",
 					"cannot read its physical address");
 	if (r < 0)
 		return tier_problem_set(problem, r, name, NULL, "cannot list its memory blocks");
@@ -152,12 +113,11 @@ int memory_dax_blocks(struct memory_dax *dax, const struct sysfs *sysfs, const c
  * Taking kmem away from memory that is online leaves it in use and its resource claimed until the
  * next boot, and the kernel only warns. So look first.
  */
-static int check_offline(struct memory_dax *dax, const struct sysfs *sysfs, const char *name,
-			 struct tier_problem *problem)
+static int check_offline(const struct sysfs *sysfs, const char *name, struct tier_problem *problem)
 {
 	_cleanup_free_ uint64_t *blocks = NULL;
 	size_t count = 0;
-	int r = memory_dax_blocks(dax, sysfs, name, &blocks, &count, problem);
+	int r = memory_dax_blocks(sysfs, name, &blocks, &count, problem);
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		enum tier_zone zone;
@@ -177,9 +137,48 @@ static const char *driver_name(enum tier_dax_mode mode)
 	return mode == TIER_DAX_SYSTEM_RAM ? "kmem" : "device_dax";
 }
 
-/* In sysfs: libdaxctl reads modprobe's configuration each time, and runs what that says. */
-static int unbind_or_bind(struct daxctl_dev *device, const struct sysfs *sysfs, const char *name,
-			  enum tier_dax_mode mode, struct tier_problem *problem)
+static void no_log(struct daxctl_ctx *ctx, int priority, const char *file, int line, const char *fn,
+		   const char *format, va_list arguments)
+{
+}
+
+static struct daxctl_dev *find(struct daxctl_ctx *ctx, const char *name)
+{
+	struct daxctl_region *region;
+	struct daxctl_dev *device;
+
+	daxctl_region_foreach(ctx, region)
+	{
+		daxctl_dev_foreach(region, device)
+		{
+			if (streq(daxctl_dev_get_devname(device), name))
+				return device;
+		}
+	}
+	return NULL;
+}
+
+/* By libdaxctl, which loads the driver's module as modprobe's configuration has it. */
+static int load_and_bind(const char *name, enum tier_dax_mode mode)
+{
+	struct daxctl_ctx *ctx;
+	struct daxctl_dev *device;
+	int r = daxctl_new(&ctx);
+
+	if (r < 0)
+		return r;
+	daxctl_set_log_fn(ctx, no_log);
+	device = find(ctx, name);
+	r = device ? daxctl_dev_disable(device) : -ENODEV;
+	if (r == 0)
+		r = mode == TIER_DAX_SYSTEM_RAM ? daxctl_dev_enable_ram(device)
+						: daxctl_dev_enable_devdax(device);
+	daxctl_unref(ctx);
+	return r;
+}
+
+static int unbind_or_bind(const struct sysfs *sysfs, const char *name, enum tier_dax_mode mode,
+			  struct tier_problem *problem)
 {
 	int r;
 
@@ -187,39 +186,34 @@ static int unbind_or_bind(struct daxctl_dev *device, const struct sysfs *sysfs, 
 		return dax_unbind(sysfs, name, problem);
 	if (sysfs_exists(sysfs, "sys/bus/dax/drivers/%s", driver_name(mode)))
 		return dax_bind(sysfs, name, driver_name(mode), problem);
-	/* Its module is not there yet. */
-	r = daxctl_dev_disable(device);
-	if (r == 0)
-		r = mode == TIER_DAX_SYSTEM_RAM ? daxctl_dev_enable_ram(device)
-						: daxctl_dev_enable_devdax(device);
+	r = load_and_bind(name, mode);
 	return r == 0 ? 0
 		      : tier_problem_set(problem, r, name,
 					 "is the module there? modprobe kmem; see the kernel log",
 					 "cannot bind it to %s", driver_name(mode));
 }
 
-int memory_dax_bind(struct memory_dax *dax, const struct sysfs *sysfs, const char *name,
-		    enum tier_dax_mode mode, struct tier_problem *problem)
+int memory_dax_bind(const struct sysfs *sysfs, const char *name, enum tier_dax_mode mode,
+		    struct tier_problem *problem)
 {
 	enum tier_dax_mode now;
-	struct daxctl_dev *device = find(dax, name);
 	int r = memory_dax_mode(sysfs, name, &now);
 
-	if (!device || r == -ENODEV)
-		return no_device(dax, sysfs, name, problem);
+	if (r == -ENODEV)
+		return no_device(name, problem);
 	if (r < 0)
 		return tier_problem_set(problem, r, name, NULL, "cannot read its driver");
 	if (now == mode)
 		return 0;
 	if (now == TIER_DAX_SYSTEM_RAM) {
-		r = check_offline(dax, sysfs, name, problem);
+		r = check_offline(sysfs, name, problem);
 		if (r < 0)
 			return r;
 	}
 	if (geteuid() != 0)
 		return tier_problem_set(problem, -EPERM, name, "try again as root",
 					"cannot bind it to %s", driver_name(mode));
-	r = unbind_or_bind(device, sysfs, name, mode, problem);
+	r = unbind_or_bind(sysfs, name, mode, problem);
 	if (r != 0 && now != TIER_DAX_DISABLED)
 		/* Not left without a driver if it had one. */
 		(void)dax_bind(sysfs, name, driver_name(now), NULL);

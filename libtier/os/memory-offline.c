@@ -14,7 +14,6 @@ struct taken {
 
 struct run {
 	struct offline_job job;
-	struct memory_dax *dax;
 	struct taken *taken; /* room for every step, before anything is taken */
 	size_t taken_count;
 	const struct tier_step **bound; /* as well */
@@ -78,7 +77,7 @@ static void put_back(struct run *run)
 
 	/* A block exists only while its device is bound, so this shows there if it fails. */
 	while (!gone && run->bound_count > 0)
-		(void)memory_dax_bind(run->dax, run->job.sysfs, run->bound[--run->bound_count]->dax,
+		(void)memory_dax_bind(run->job.sysfs, run->bound[--run->bound_count]->dax,
 				      TIER_DAX_SYSTEM_RAM, &problem);
 	if (gone)
 		copy_string(first.text, sizeof(first.text),
@@ -150,8 +149,7 @@ static int bind_devices(struct run *run, const struct tier_plan *plan)
 
 		if (step->action != TIER_STEP_BIND_DEVDAX)
 			continue;
-		r = memory_dax_bind(run->dax, run->job.sysfs, step->dax, TIER_DAX_DEVDAX,
-				    run->job.problem);
+		r = memory_dax_bind(run->job.sysfs, step->dax, TIER_DAX_DEVDAX, run->job.problem);
 		if (r < 0)
 			return r;
 		run->bound[run->bound_count++] = step;
@@ -192,7 +190,7 @@ static int prepare(struct run *run, const struct tier_plan *plan)
 	return offline_check_own(run->job.sysfs, plan, problem);
 }
 
-int memory_offline(const struct sysfs *sysfs, struct memory_dax *dax, const struct tier_plan *plan,
+int memory_offline(const struct sysfs *sysfs, const struct tier_plan *plan,
 		   const struct tier_offline_options *options, struct tier_offline_result *result,
 		   struct tier_problem *problem)
 {
@@ -202,7 +200,6 @@ int memory_offline(const struct sysfs *sysfs, struct memory_dax *dax, const stru
 			.result = result,
 			.problem = problem,
 			.begun_usec = now_usec()},
-		.dax = dax,
 	};
 	int r;
 
@@ -231,15 +228,12 @@ int memory_offline(const struct sysfs *sysfs, struct memory_dax *dax, const stru
 int tier_offline(const struct tier_plan *plan, const struct tier_offline_options *options,
 		 struct tier_offline_result *result, struct tier_problem *problem)
 {
-	_cleanup_(memory_dax_freep) struct memory_dax *dax = NULL;
 	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
 	int r = sysfs_open(&sysfs, NULL);
 
-	if (r == 0)
-		r = memory_dax_new(&dax);
 	if (r < 0)
 		return tier_problem_set(problem, r,
 					plan->step_count ? plan->steps[0].region : "region", NULL,
-					"cannot reach sysfs and libdaxctl");
-	return memory_offline(&sysfs, dax, plan, options, result, problem);
+					"cannot open sysfs");
+	return memory_offline(&sysfs, plan, options, result, problem);
 }

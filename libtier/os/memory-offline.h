@@ -6,7 +6,7 @@
 #include "tier-offline.h"
 
 /* tier_offline() below a root. @dax: NULL if the plan binds no device. */
-int memory_offline(const struct sysfs *sysfs, struct memory_dax *dax, const struct tier_plan *plan,
+int memory_offline(const struct sysfs *sysfs, const struct tier_plan *plan,
 		   const struct tier_offline_options *options, struct tier_offline_result *result,
 		   struct tier_problem *problem);
 

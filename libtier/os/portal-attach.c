@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "dax.h"
 #include "fd.h"
+#include "memory-apply.h"
 #include "tier-portal.h"
 #include "util.h"
+
+static int to_devdax(const struct sysfs *sysfs, const char *name, struct tier_problem *problem)
+{
+	if (sysfs_exists(sysfs, "sys/bus/dax/drivers/device_dax"))
+		return dax_bind(sysfs, name, "device_dax", problem);
+	/* Its module is not there yet. */
+	return memory_dax_bind(sysfs, name, TIER_DAX_DEVDAX, problem);
+}
 
 int tier_portal_attach(const char *region, char path[static 64], struct tier_super *ret,
 		       struct tier_problem *problem)
@@ -39,7 +48,7 @@ int tier_portal_attach(const char *region, char path[static 64], struct tier_sup
 	if (streq(control->driver, "kmem"))
 		r = tier_portal_region_to_devdax(region, problem);
 	else
-		r = dax_bind(&sysfs, control->name, "device_dax", problem);
+		r = to_devdax(&sysfs, control->name, problem);
 	r = r ?: dax_await_node(control->name, path, problem);
 	r = r ?: tier_portal_probe(path, &super, problem);
 	if (r)

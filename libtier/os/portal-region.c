@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <daxctl/libdaxctl.h>
-#include <stdarg.h>
-
+#include "memory-apply.h"
 #include "tier-portal.h"
 #include "tier-topology.h"
 #include "util.h"
 
 DEFINE_CLEANUP(struct tier_topology *, tier_topology_free)
-DEFINE_CLEANUP(struct daxctl_ctx *, daxctl_unref)
 
 static int find_region(const char *name, struct tier_topology **ret_topology,
 		       const struct tier_region **ret, struct tier_problem *problem)
@@ -72,40 +69,6 @@ int tier_portal_region_path(const char *region_name, char path[static 64],
 	return 0;
 }
 
-static int to_devdax(struct daxctl_dev *dev, const char *region, struct tier_problem *problem)
-{
-	const char *name = daxctl_dev_get_devname(dev);
-	int r;
-
-	r = daxctl_dev_disable(dev);
-	if (r < 0)
-		return tier_problem_set(problem, r, region, "tierctl list blocks",
-					"cannot take %s from kmem", name);
-	r = daxctl_dev_enable_devdax(dev);
-	if (r < 0)
-		return tier_problem_set(problem, r, region, "modprobe device_dax",
-					"cannot bind %s to device_dax", name);
-	return 0;
-}
-
-/* Its messages would go to stderr; ours say more. */
-__attribute__((format(printf, 6, 0))) static void no_log(struct daxctl_ctx *ctx, int priority,
-							 const char *file, int line,
-							 const char *function, const char *format,
-							 va_list arguments)
-{
-}
-
-static struct daxctl_dev *find_dev(struct daxctl_ctx *ctx, const char *name)
-{
-	struct daxctl_region *region;
-	struct daxctl_dev *dev;
-
-	daxctl_region_foreach(ctx, region) daxctl_dev_foreach(
-		region, dev) if (streq(daxctl_dev_get_devname(dev), name)) return dev;
-	return NULL;
-}
-
 static int refuse_online(const struct tier_topology *topology, const struct tier_region *region,
 			 struct tier_problem *problem)
 {
@@ -126,7 +89,7 @@ static int refuse_online(const struct tier_topology *topology, const struct tier
 int tier_portal_region_to_devdax(const char *region_name, struct tier_problem *problem)
 {
 	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
-	_cleanup_(daxctl_unrefp) struct daxctl_ctx *ctx = NULL;
+	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
 	const struct tier_region *region;
 	const struct tier_dax *dax = NULL;
 	bool any = false;
@@ -136,21 +99,14 @@ int tier_portal_region_to_devdax(const char *region_name, struct tier_problem *p
 	r = r ?: refuse_online(topology, region, problem);
 	if (r != 0)
 		return r;
-	r = daxctl_new(&ctx);
+	r = sysfs_open(&sysfs, NULL);
 	if (r < 0)
-		return tier_problem_set(problem, r, region_name, NULL, "cannot use libdaxctl");
-	daxctl_set_log_fn(ctx, no_log);
+		return tier_problem_set(problem, r, region_name, NULL, "cannot open sysfs");
 	while ((dax = tier_topology_region_dax(topology, region_name, dax))) {
-		struct daxctl_dev *dev;
-
 		any = true;
 		if (dax->mode != TIER_DAX_SYSTEM_RAM)
 			continue;
-		dev = find_dev(ctx, dax->name);
-		if (!dev)
-			return tier_problem_set(problem, TIER_E_REFUSED, region_name, NULL,
-						"%s went away", dax->name);
-		r = to_devdax(dev, region_name, problem);
+		r = memory_dax_bind(&sysfs, dax->name, TIER_DAX_DEVDAX, problem);
 		if (r != 0)
 			return r;
 	}

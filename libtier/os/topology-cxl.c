@@ -1,129 +1,170 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "cxl-context.h"
+#include <limits.h>
+
 #include "topology-read.h"
 
-static int read_memdev(const struct sysfs *sysfs, struct tier_topology *topology,
-		       struct cxl_memdev *from)
+/*
+ * From the files alone, of this machine as of a dump. libcxl reads modprobe's configuration first, which
+ * memory pressure may have thrown out, and waits until udev has nothing to do, which on a busy machine takes
+ * seconds: while memory is short that cxl-tierd is to bring.
+ */
+
+static const char cxl_path[] = "sys/bus/cxl/devices";
+
+/* Leaves *ret as it is when the file does not say. */
+static void number(const struct sysfs *sysfs, uint64_t *ret, const char *bus, const char *device,
+		   const char *attribute)
 {
-	struct tier_memdev *memdev = topology_add_memdev(topology, cxl_memdev_get_devname(from));
-
-	if (!memdev)
-		return -ENOMEM;
-	copy_string(memdev->host, sizeof(memdev->host), cxl_memdev_get_host(from));
-	memdev->serial = cxl_memdev_get_serial(from);
-	memdev->ram_bytes = cxl_memdev_get_ram_size(from);
-	memdev->pmem_bytes = cxl_memdev_get_pmem_size(from);
-	memdev->node = cxl_memdev_get_numa_node(from);
-	memdev->enabled = cxl_memdev_is_enabled(from);
-
-	struct cxl_endpoint *endpoint = cxl_memdev_get_endpoint(from);
-	/* Depth 0 is the root, 1 a host bridge (libcxl calls it a switch as well), 2 a switch. */
-	memdev->behind_switch = endpoint ? cxl_port_get_depth(cxl_endpoint_get_parent(endpoint)) > 1
-					 : topology_behind_switch(sysfs, memdev->name);
-	return 0;
+	(void)sysfs_read_u64(sysfs, ret, "%s/%s/%s", bus, device, attribute);
 }
 
-static void format_uuid(char text[static 37], const uuid_t uuid)
+bool topology_behind_switch(const struct sysfs *sysfs, const char *memdev)
 {
-	static const uuid_t none;
+	char target[PATH_MAX];
+	unsigned functions = 0;
 
-	text[0] = '\0';
-	if (memcmp(uuid, none, sizeof(none)) == 0)
-		return;
-	for (size_t i = 0; i < 16; i++) {
-		bool dash = i == 4 || i == 6 || i == 8 || i == 10;
+	/* .../pci0000:0c/0000:0c:00.0/0000:0d:00.0/mem0: root port and device, or more between */
+	if (sysfs_read_link(sysfs, target, sizeof(target), "%s/%s", cxl_path, memdev) != 0)
+		return false;
+	for (const char *p = target; (p = strchr(p, '/')); p++) {
+		unsigned domain, bus, slot, function;
 
-		text += sprintf(text, "%s%02x", dash ? "-" : "", uuid[i]);
+		if (sscanf(p, "/%x:%x:%x.%x/", &domain, &bus, &slot, &function) == 4)
+			functions++;
 	}
+	return functions > 2;
 }
 
-static int read_region_memdevs(struct tier_region *region, struct cxl_region *from)
+static int read_memdevs(const struct sysfs *sysfs, struct tier_topology *topology)
 {
-	for (unsigned position = 0; position < region->interleave_ways; position++) {
-		struct cxl_decoder *decoder = cxl_region_get_target_decoder(from, (int)position);
-		struct cxl_memdev *memdev = decoder ? cxl_decoder_get_memdev(decoder) : NULL;
+	_cleanup_names_ struct sysfs_names names = {};
+	int r = sysfs_list(sysfs, &names, "mem", "%s", cxl_path);
 
-		if (memdev && topology_region_add_memdev(region, cxl_memdev_get_devname(memdev),
-							 cxl_memdev_get_serial(memdev),
-							 cxl_decoder_get_dpa_resource(decoder)) < 0)
+	if (r)
+		return r < 0 ? r : 0;
+	for (size_t i = 0; i < names.count; i++) {
+		const char *name = names.names[i];
+		struct tier_memdev *memdev = topology_add_memdev(topology, name);
+		char target[PATH_MAX], *slash;
+
+		if (!memdev)
 			return -ENOMEM;
+		number(sysfs, &memdev->serial, cxl_path, name, "serial");
+		number(sysfs, &memdev->ram_bytes, cxl_path, name, "ram/size");
+		number(sysfs, &memdev->pmem_bytes, cxl_path, name, "pmem/size");
+		(void)sysfs_read_int(sysfs, &memdev->node, "%s/%s/numa_node", cxl_path, name);
+		/* The link is enough: a dump does not have the driver that it points to. */
+		memdev->enabled = sysfs_read_link(sysfs, target, sizeof(target), "%s/%s/driver",
+						  cxl_path, name) == 0;
+		memdev->behind_switch = topology_behind_switch(sysfs, name);
+		if (sysfs_read_link(sysfs, target, sizeof(target), "%s/%s", cxl_path, name) != 0 ||
+		    !(slash = strrchr(target, '/')))
+			continue;
+		*slash = '\0';
+		slash = strrchr(target, '/');
+		copy_string(memdev->host, sizeof(memdev->host), slash ? slash + 1 : target);
 	}
 	return 0;
 }
 
-static int read_region(struct tier_topology *topology, const char *window, struct cxl_region *from)
+/* An endpoint decoder belongs to the memdev that its port has as its upstream. */
+static int read_target(const struct sysfs *sysfs, struct tier_topology *topology,
+		       struct tier_region *region, unsigned position)
 {
-	struct tier_region *region = topology_add_region(topology, cxl_region_get_devname(from));
-	uuid_t uuid = {};
+	char decoder[64], memdev[64];
+	uint64_t dpa_start = TIER_UNKNOWN_U64;
+	const struct tier_memdev *found;
+	unsigned port;
 
-	if (!region)
-		return -ENOMEM;
-	copy_string(region->window, sizeof(region->window), window);
-	region->start = cxl_region_get_resource(from);
-	region->bytes = cxl_region_get_size(from);
-	region->committed = cxl_region_decode_is_committed(from) == 1;
-	region->interleave_ways = cxl_region_get_interleave_ways(from);
-	region->interleave_granularity_bytes = cxl_region_get_interleave_granularity(from);
-	copy_string(region->mode, sizeof(region->mode),
-		    cxl_decoder_mode_name(cxl_region_get_mode(from)));
-	if (cxl_region_get_mode(from) == CXL_DECODER_MODE_PMEM)
-		cxl_region_get_uuid(from, uuid);
-	format_uuid(region->uuid, uuid);
-	return read_region_memdevs(region, from);
+	if (sysfs_read_string(sysfs, decoder, sizeof(decoder), "%s/%s/target%u", cxl_path,
+			      region->name, position) != 0 ||
+	    sscanf(decoder, "decoder%u.", &port) != 1 ||
+	    sysfs_read_link_name(sysfs, memdev, sizeof(memdev), "%s/endpoint%u/uport", cxl_path,
+				 port) != 0)
+		return 0;
+	found = tier_topology_memdev(topology, memdev);
+	number(sysfs, &dpa_start, cxl_path, decoder, "dpa_resource");
+	return topology_region_add_memdev(region, memdev, found ? found->serial : TIER_UNKNOWN_U64,
+					  dpa_start);
 }
 
-static int read_window(struct tier_topology *topology, struct cxl_decoder *from)
+static int read_regions(const struct sysfs *sysfs, struct tier_topology *topology)
 {
-	struct tier_window *window = topology_add_window(topology, cxl_decoder_get_devname(from));
-	struct cxl_region *region;
-	int r = 0;
+	_cleanup_names_ struct sysfs_names names = {};
+	int r = sysfs_list(sysfs, &names, "region", "%s", cxl_path);
 
-	if (!window)
-		return -ENOMEM;
-	window->start = cxl_decoder_get_resource(from);
-	window->bytes = cxl_decoder_get_size(from);
-	/* Left for topology_window_available(): libcxl's own sum is taken when it is loaded. */
-	window->volatile_capable = cxl_decoder_is_volatile_capable(from);
-	window->pmem_capable = cxl_decoder_is_pmem_capable(from);
-	window->interleave_ways = cxl_decoder_get_interleave_ways(from);
-	cxl_region_foreach(from, region)
-	{
-		r = read_region(topology, cxl_decoder_get_devname(from), region);
+	if (r)
+		return r < 0 ? r : 0;
+	for (size_t i = 0; i < names.count; i++) {
+		const char *name = names.names[i];
+		struct tier_region *region = topology_add_region(topology, name);
+		char target[PATH_MAX], *slash;
+		uint64_t ways = 0, granularity = 0;
+
+		if (!region)
+			return -ENOMEM;
+		number(sysfs, &region->start, cxl_path, name, "resource");
+		number(sysfs, &region->bytes, cxl_path, name, "size");
+		number(sysfs, &ways, cxl_path, name, "interleave_ways");
+		number(sysfs, &granularity, cxl_path, name, "interleave_granularity");
+		region->interleave_ways = (unsigned)ways;
+		region->interleave_granularity_bytes = (unsigned)granularity;
+		(void)sysfs_read_bool(sysfs, &region->committed, "%s/%s/commit", cxl_path, name);
+		(void)sysfs_read_string(sysfs, region->uuid, sizeof(region->uuid), "%s/%s/uuid",
+					cxl_path, name);
+		(void)sysfs_read_string(sysfs, region->mode, sizeof(region->mode), "%s/%s/mode",
+					cxl_path, name);
+		/* .../root0/decoder0.0/region0 */
+		if (sysfs_read_link(sysfs, target, sizeof(target), "%s/%s", cxl_path, name) == 0 &&
+		    (slash = strrchr(target, '/'))) {
+			*slash = '\0';
+			slash = strrchr(target, '/');
+			copy_string(region->window, sizeof(region->window),
+				    slash ? slash + 1 : target);
+		}
+		/* The specification knows no more than 16 ways; a dump may say anything. */
+		for (unsigned p = 0; r == 0 && p < MIN(region->interleave_ways, 16u); p++)
+			r = read_target(sysfs, topology, region, p);
 		if (r < 0)
 			return r;
+	}
+	return 0;
+}
+
+/* Only the decoders of a root have the cap_ attributes: those are the windows. */
+static int read_windows(const struct sysfs *sysfs, struct tier_topology *topology)
+{
+	_cleanup_names_ struct sysfs_names names = {};
+	int r = sysfs_list(sysfs, &names, "decoder", "%s", cxl_path);
+
+	if (r)
+		return r < 0 ? r : 0;
+	for (size_t i = 0; i < names.count; i++) {
+		const char *name = names.names[i];
+		bool volatile_capable, pmem_capable;
+		uint64_t ways = 0;
+
+		if (sysfs_read_bool(sysfs, &volatile_capable, "%s/%s/cap_ram", cxl_path, name) ||
+		    sysfs_read_bool(sysfs, &pmem_capable, "%s/%s/cap_pmem", cxl_path, name))
+			continue;
+		struct tier_window *window = topology_add_window(topology, name);
+		if (!window)
+			return -ENOMEM;
+		number(sysfs, &window->start, cxl_path, name, "start");
+		number(sysfs, &window->bytes, cxl_path, name, "size");
+		number(sysfs, &ways, cxl_path, name, "interleave_ways");
+		window->interleave_ways = (unsigned)ways;
+		window->volatile_capable = volatile_capable;
+		window->pmem_capable = pmem_capable;
 	}
 	return 0;
 }
 
 int topology_read_cxl(const struct sysfs *sysfs, struct tier_topology *topology)
 {
-	_cleanup_cxl_ struct cxl_ctx *ctx = NULL;
-	struct cxl_memdev *memdev;
-	struct cxl_bus *bus;
-	int r;
+	int r = read_memdevs(sysfs, topology);
 
-	/* No module loaded, no hardware: an empty answer, and no reason to start udev. */
-	if (!sysfs_exists(sysfs, "sys/bus/cxl"))
-		return 0;
-	r = cxl_open_quietly(&ctx);
-	if (r < 0)
-		return r;
-	cxl_memdev_foreach(ctx, memdev)
-	{
-		r = read_memdev(sysfs, topology, memdev);
-		if (r < 0)
-			return r;
-	}
-	cxl_bus_foreach(ctx, bus)
-	{
-		struct cxl_decoder *decoder;
-
-		cxl_decoder_foreach(cxl_bus_get_port(bus), decoder)
-		{
-			r = read_window(topology, decoder);
-			if (r < 0)
-				return r;
-		}
-	}
-	return 0;
+	if (r == 0)
+		r = read_regions(sysfs, topology);
+	return r < 0 ? r : read_windows(sysfs, topology);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdarg.h>
 
+#include "dax.h"
 #include "fd.h"
 #include "tier-error.h"
 #include "tier-ras.h"
@@ -41,6 +42,7 @@ static void read_hotplug(const struct sysfs *sysfs, struct tier_hotplug *hotplug
 		hotplug->memmap_on_memory = text[0] == 'Y' || text[0] == '1' || text[0] == 'f';
 	(void)sysfs_read_bool(sysfs, &hotplug->demotion, "sys/kernel/mm/numa/demotion_enabled");
 	(void)sysfs_read_int(sysfs, &hotplug->numa_balancing, "proc/sys/kernel/numa_balancing");
+	(void)dax_is_held(sysfs, &hotplug->dax_held);
 	if (sysfs_read_text(sysfs, &line, "proc/cmdline") == 0)
 		hotplug->init_on_free = command_line_bool(line, "init_on_free");
 }
@@ -161,13 +163,11 @@ int tier_topology_read(const char *sysroot, struct tier_topology **ret,
 	if (r == 0)
 		r = topology_read_blocks(&sysfs, topology);
 	if (r == 0)
-		r = live ? topology_read_cxl(&sysfs, topology)
-			 : topology_read_cxl_files(&sysfs, topology);
+		r = topology_read_cxl(&sysfs, topology);
 	if (r == 0)
 		r = topology_read_ports(&sysfs, topology);
 	if (r == 0)
-		r = live ? topology_read_dax(&sysfs, topology)
-			 : topology_read_dax_files(&sysfs, topology);
+		r = topology_read_dax(&sysfs, topology);
 	if (r < 0)
 		return tier_problem_set(problem, r, sysroot ?: "/", NULL,
 					"cannot read the topology");

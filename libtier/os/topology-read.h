@@ -14,17 +14,11 @@ int topology_read_nodes(const struct sysfs *sysfs, struct tier_topology *topolog
 /* After the nodes: a block's node comes from the node's directory. */
 int topology_read_blocks(const struct sysfs *sysfs, struct tier_topology *topology);
 
-/* This machine, through libcxl and libdaxctl. */
 int topology_read_cxl(const struct sysfs *sysfs, struct tier_topology *topology);
 int topology_read_dax(const struct sysfs *sysfs, struct tier_topology *topology);
 
-/* The same of a dump, from the files in sysfs; adds only devices that are not there yet. */
-int topology_read_cxl_files(const struct sysfs *sysfs, struct tier_topology *topology);
-int topology_read_dax_files(const struct sysfs *sysfs, struct tier_topology *topology);
-
 /*
- * Ports, free decoders, and what is free of the memdevs, from the files in sysfs, of a dump as well.
- * After memdevs and windows.
+ * Ports, free decoders, and what is free of the memdevs. After memdevs and windows.
  */
 int topology_read_ports(const struct sysfs *sysfs, struct tier_topology *topology);
 

@@ -194,10 +194,10 @@ int __wrap_memory_block_online(const struct sysfs *files, const char *region, ui
 	return r;
 }
 
-int __wrap_memory_dax_bind(struct memory_dax *dax, const struct sysfs *files, const char *name,
-			   enum tier_dax_mode mode, struct tier_problem *why);
-int __wrap_memory_dax_bind(struct memory_dax *dax, const struct sysfs *files, const char *name,
-			   enum tier_dax_mode mode, struct tier_problem *why)
+int __wrap_memory_dax_bind(const struct sysfs *files, const char *name, enum tier_dax_mode mode,
+			   struct tier_problem *why);
+int __wrap_memory_dax_bind(const struct sysfs *files, const char *name, enum tier_dax_mode mode,
+			   struct tier_problem *why)
 {
 	size_t length = strlen(k.binds);
 
@@ -296,7 +296,7 @@ static int run(uint64_t deadline_sec, bool keep_partial)
 	}
 	steps[BLOCKS] = (struct tier_step){.action = TIER_STEP_BIND_DEVDAX, .dax = "dax1.0"};
 	steps[BLOCKS + 1] = (struct tier_step){.action = TIER_STEP_BIND_DEVDAX, .dax = "dax0.0"};
-	return memory_offline(&sysfs, NULL, &plan, &options, &result, &problem);
+	return memory_offline(&sysfs, &plan, &options, &result, &problem);
 }
 
 static void check_states(const char *expected[BLOCKS])
