@@ -16,6 +16,7 @@ static int help(void)
 	       "  --sysroot DIR   show a dump of a machine; change nothing\n"
 	       "  --dry-run       decide and log, change nothing\n"
 	       "  --files-only    portals on plain files only; leave this machine's memory alone\n"
+	       "  --release       do what a cxl-tierd that was killed could not do at its end\n"
 	       "  --help\n"
 	       "  --version\n");
 	return 0;
@@ -25,10 +26,15 @@ static int help(void)
 static int parse(int argc, char **argv, struct manager_options *ret)
 {
 	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'},  {"socket", required_argument, NULL, 's'},
-		{"sysroot", required_argument, NULL, 'r'}, {"dry-run", no_argument, NULL, 'n'},
-		{"files-only", no_argument, NULL, 'f'},	   {"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'v'},	   {},
+		{"config", required_argument, NULL, 'c'},
+		{"socket", required_argument, NULL, 's'},
+		{"sysroot", required_argument, NULL, 'r'},
+		{"dry-run", no_argument, NULL, 'n'},
+		{"files-only", no_argument, NULL, 'f'},
+		{"release", no_argument, NULL, 'R'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'v'},
+		{},
 	};
 	const char *sysroot = getenv("TIER_SYSROOT");
 	int c;
@@ -55,6 +61,9 @@ static int parse(int argc, char **argv, struct manager_options *ret)
 			break;
 		case 'f':
 			ret->files_only = true;
+			break;
+		case 'R':
+			ret->release = true;
 			break;
 		case 'h':
 			return help() + 1;
@@ -89,6 +98,8 @@ int main(int argc, char **argv)
 
 	/* Whatever goes wrong from here on has been logged where it happened. */
 	r = manager_new(&options, &manager);
+	if (r == 0 && options.release)
+		return manager_release(manager) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 	if (r == 0)
 		r = manager_start(manager);
 	if (r != 0)

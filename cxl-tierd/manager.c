@@ -82,7 +82,10 @@ int manager_new(const struct manager_options *options, struct manager **ret)
 			     "cannot read the boot's id: %s", strerror(-r));
 		return r;
 	}
-	r = tier_config_load(options->sysroot, options->config, &manager->config, &problem);
+	/* Whatever it says. */
+	r = options->release ? 0
+			     : tier_config_load(options->sysroot, options->config, &manager->config,
+						&problem);
 	if (r != 0) {
 		log_problem(LOG_ERR, "config", &problem);
 		return r;
@@ -97,6 +100,7 @@ struct manager *manager_free(struct manager *manager)
 	if (!manager)
 		return NULL;
 	offline_stop(manager);
+	hold_stop(manager);
 	if (manager->server)
 		sd_varlink_server_shutdown(manager->server);
 	sd_varlink_server_unref(manager->server);
@@ -232,6 +236,13 @@ static int start_event_loop(struct manager *manager)
 	if (r < 0)
 		return r;
 	return sd_event_set_watchdog(manager->event, true);
+}
+
+int manager_release(struct manager *manager)
+{
+	int r = take_lock(manager);
+
+	return r ?: hold_release(manager);
 }
 
 int manager_start(struct manager *manager)

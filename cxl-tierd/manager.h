@@ -19,6 +19,7 @@ struct manager_options {
 	const char *sysroot; /* a dump: everything is read from it, nothing is changed */
 	bool dry_run;
 	bool files_only;     /* portals on plain files, and nothing of this machine's memory */
+	bool release;	     /* nothing but what a killed daemon could not do at its end */
 	const char *boot_id; /* instead of the kernel's */
 	const char *tierctl; /* instead of the installed one */
 };
@@ -37,6 +38,14 @@ struct region {
 	char decision[32];
 	char text[512];
 	unsigned scan; /* the last one that saw it */
+};
+
+/* See hold.c. */
+struct hold {
+	bool on;    /* dax devices that arrive stay without a driver */
+	bool own;   /* because of this daemon, or of one before it */
+	bool tried; /* so whether they do is known */
+	struct held *pending;
 };
 
 /* See onlining.c. */
@@ -120,6 +129,7 @@ struct manager {
 	char hostname[TIER_PORTAL_NAME];
 	struct tier_uuid boot;
 	unsigned scan;
+	struct hold hold;
 	bool warned_auto_online;
 	struct onlining onlining;
 	struct declared *declared; /* declared.c */
@@ -155,6 +165,7 @@ int manager_new(const struct manager_options *options, struct manager **ret);
 struct manager *manager_free(struct manager *manager);
 DEFINE_CLEANUP(struct manager *, manager_free)
 int manager_start(struct manager *manager);
+int manager_release(struct manager *manager);
 /* Reads the configuration again; an invalid one is refused and the old one stays in force. */
 int manager_reload(struct manager *manager, struct tier_problem *problem);
 bool manager_dry_run(const struct manager *manager);
@@ -412,6 +423,15 @@ void recoveries_free(struct manager *manager);
 int monitor_rescan(struct manager *manager);
 int monitor_start(struct manager *manager);
 void monitor_free(struct manager *manager);
+
+/* hold.c: dax devices that arrive have no driver until it is known what they are */
+void hold_scan(struct manager *manager, bool everything);
+void hold_arrived(struct manager *manager, const char *dax);
+/* Somebody may have arrived. */
+void hold_lost(struct manager *manager);
+void hold_stop(struct manager *manager);
+/* Instead of a daemon that was killed; 0 or negative errno, told. */
+int hold_release(struct manager *manager);
 
 /* resident.c: nothing of what onlines memory has to be paged in first */
 void resident_start(const struct manager *manager);

@@ -6,10 +6,10 @@
  * rules in other processes. Which device it was does not matter, since the scan reads everything; only how
  * soon there is one does.
  *
- * A dax device that has got its driver is complete: at once. Memory blocks of a device appear one after
- * the other, each with an event of its own, and are to be seen together: after a moment of quiet. So with
- * all else, of which a region brings much and nothing is urgent. A burst that never pauses is looked at
- * after two seconds.
+ * A dax device that has got its driver, or waits for it (hold.c), is complete: at once. Memory blocks of
+ * a device appear one after the other, each with an event of its own, and are to be seen together: after
+ * a moment of quiet. So with all else, of which a region brings much and nothing is urgent. A burst that
+ * never pauses is looked at after two seconds.
  */
 #define BLOCKS_QUIET_USEC UINT64_C(20000)
 #define QUIET_USEC	  UINT64_C(200000)
@@ -68,12 +68,19 @@ static bool is(const char *text, const char *wanted)
 	return text && streq(text, wanted);
 }
 
+/* A region's seed has no size, and waits to be given one. */
+static bool is_seed(struct udev_device *device)
+{
+	return is(udev_device_get_sysattr_value(device, "size"), "0");
+}
+
 /* How long it may be waited whether more of the same comes. */
-static uint64_t patience(struct udev_device *device)
+static uint64_t patience(const struct manager *manager, struct udev_device *device)
 {
 	const char *action = udev_device_get_action(device);
 
-	if (is(udev_device_get_subsystem(device), "dax") && is(action, "bind"))
+	if (is(udev_device_get_subsystem(device), "dax") &&
+	    (is(action, "bind") || (is(action, "add") && manager->hold.on && !is_seed(device))))
 		return 0;
 	if (is(udev_device_get_subsystem(device), "memory") && is(action, "add"))
 		return BLOCKS_QUIET_USEC;
@@ -110,6 +117,13 @@ static void note_removal(struct manager *manager, struct udev_device *device)
 		onlining_forget(manager, first);
 }
 
+static void note_arrival(struct manager *manager, struct udev_device *device)
+{
+	if (is(udev_device_get_subsystem(device), "dax") &&
+	    is(udev_device_get_action(device), "add"))
+		hold_arrived(manager, udev_device_get_sysname(device));
+}
+
 static int on_events(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct manager *manager = userdata;
@@ -120,16 +134,19 @@ static int on_events(sd_event_source *source, int fd, uint32_t events, void *use
 	/* All that are there, since one scan is for all. */
 	errno = 0;
 	while ((device = udev_monitor_receive_device(manager->monitor))) {
-		uint64_t own = patience(device);
+		uint64_t own = patience(manager, device);
 
+		note_arrival(manager, device);
 		note_removal(manager, device);
 		wait = own < wait ? own : wait;
 		udev_device_unref(device);
 		errno = 0;
 	}
 	/* Some were lost: they may have been the ones that matter. */
-	if (errno == ENOBUFS)
+	if (errno == ENOBUFS) {
+		hold_lost(manager);
 		wait = 0;
+	}
 	r = rescan_in(manager, wait);
 	if (r < 0)
 		log_decision(LOG_WARNING, "devices", "failed", "cannot schedule a scan: %s",
@@ -139,7 +156,8 @@ static int on_events(sd_event_source *source, int fd, uint32_t events, void *use
 
 static int watch(struct manager *manager)
 {
-	static const char *const subsystems[] = {"cxl", "dax", "memory"};
+	/* A driver may be what a device has waited for. */
+	static const char *const subsystems[] = {"cxl", "dax", "memory", "drivers"};
 	int r = 0;
 
 	manager->udev = udev_new();

@@ -261,10 +261,9 @@ static void scan_region(struct manager *manager, const struct tier_topology *top
 		noted->text[0] = '\0';
 	} else {
 		/* Unknown whether it is a portal, so it is treated as one. A known one stays one. */
-		if (r == TIER_E_TIMEOUT)
-			(void)monitor_rescan(manager);
-		else
+		if (r != TIER_E_TIMEOUT)
 			noted->attempts++;
+		(void)monitor_rescan(manager);
 		if (known)
 			known->scan = manager->scan;
 		region_decide_problem(noted, "unknown", &problem);
@@ -312,6 +311,7 @@ int manager_scan(struct manager *manager, bool everything, struct tier_problem *
 
 	if (offline_defers_scan(manager, everything))
 		return 0;
+	hold_scan(manager, everything);
 	if (everything && !manager->options.files_only)
 		rivals_look(manager);
 	declared_apply(manager, everything);
