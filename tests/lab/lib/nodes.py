@@ -106,6 +106,8 @@ def expect_open(host):
         region = region_of(host, serial)
         path = f"/sys/devices/system/node/node{region['target_node']}/meminfo"
         host.wait_for(f"grep -q 'MemTotal: *{size << 10} kB' {path}", f"memory of {region['name']}", 60)
+        # Typed before it came online, and maybe after the first look.
+        region = region_of(host, serial)
         assert region["type"] == ("Switched" if serial == 1 else "Local"), region
 
 
