@@ -191,29 +191,6 @@ def case_restart_and_stop_touch_nothing(lab):
     expect_untouched("by restarts of cxl-tierd")
 
 
-def case_dax_devices_wait_while_the_unit_runs(lab):
-    """Not after its end, be it a kill; the daemon after that one has them wait again."""
-    b = lab["B"]
-
-    def autoprobe():
-        return b.run("cat /sys/bus/dax/drivers_autoprobe").out.strip()
-
-    before = blocks(b, REGIONS[2])
-    assert autoprobe() == "0"
-    b.run("systemctl stop cxl-tierd")
-    assert autoprobe() == "1"
-    b.run("mkdir -p /run/systemd/system/cxl-tierd.service.d")
-    b.write("/run/systemd/system/cxl-tierd.service.d/50-test.conf", "[Service]\nRestart=no\n")
-    b.run("systemctl daemon-reload && systemctl start cxl-tierd")
-    assert autoprobe() == "0"
-    b.run("systemctl kill --signal=KILL cxl-tierd")
-    b.wait_for("systemctl is-failed --quiet cxl-tierd", "end of the unit", 60)
-    assert autoprobe() == "1"
-    b.run("rm /run/systemd/system/cxl-tierd.service.d/50-test.conf && systemctl daemon-reload && "
-          "systemctl reset-failed cxl-tierd && systemctl start cxl-tierd")
-    assert autoprobe() == "0" and blocks(b, REGIONS[2]) == before
-
-
 def case_daxctl_leaves_it_to_the_daemon(lab):
     """daxctl's udev rule wants a unit for each new device: with the daemon it decides, without it daxctl does."""
     b = lab["B"]
@@ -313,6 +290,29 @@ def case_nothing_was_killed_or_denied(lab):
 
 
 @deadline(240)
+def case_dax_devices_wait_while_the_unit_runs(lab):
+    """Not after its end, be it a kill; the daemon after that one has them wait again."""
+    b = lab["B"]
+
+    def autoprobe():
+        return b.run("cat /sys/bus/dax/drivers_autoprobe").out.strip()
+
+    before = blocks(b, REGIONS[2])
+    assert autoprobe() == "0"
+    b.run("systemctl stop cxl-tierd")
+    assert autoprobe() == "1"
+    b.run("mkdir -p /run/systemd/system/cxl-tierd.service.d")
+    b.write("/run/systemd/system/cxl-tierd.service.d/50-test.conf", "[Service]\nRestart=no\n")
+    b.run("systemctl daemon-reload && systemctl start cxl-tierd")
+    assert autoprobe() == "0"
+    b.run("systemctl kill --kill-whom=main --signal=KILL cxl-tierd")
+    b.wait_for("systemctl is-failed --quiet cxl-tierd", "end of the unit", 60)
+    assert autoprobe() == "1"
+    b.run("rm /run/systemd/system/cxl-tierd.service.d/50-test.conf && systemctl daemon-reload && "
+          "systemctl reset-failed cxl-tierd && systemctl start cxl-tierd")
+    assert autoprobe() == "0" and blocks(b, REGIONS[2]) == before
+
+
 def case_bare_host_is_told(lab):
     """Without the package the kernel onlines what it finds, and doctor fails: nothing above came from the lab."""
     lab.up("C", options=("--no-package", "--dram", "1G", "--cxl", "serial=3,size=256M"))

@@ -169,6 +169,9 @@ def _start_one(name, spec, index, known, kernel, initramfs, layers, package_argu
                f"lab.hosts={hosts}"]
     # A host whose QEMU was stopped finds its clock ahead; that is no stall of its kernel (seconds; 300 is the most).
     cmdline += ["rcupdate.rcu_cpu_stall_timeout=300", "watchdog_thresh=60"]
+    if "debug" in (kernel.version or ""):
+        # An interrupt while identify_cpu() has forgotten its five levels: to KASAN any address is a wild one.
+        cmdline += ["no5lvl"]
     if options["init"] == "systemd":
         cmdline += ["boot=lab", "root=lab", "systemd.show_status=1"]
     cmdline += package_arguments + options["append"]
