@@ -24,7 +24,7 @@ MEMORY = "/sys/devices/system/memory"
 PROBES = {"arrive": "p:bench/arrive devm_create_dev_dax", "online": "r:bench/online online_pages"}
 SECONDS = 120
 # What is left when memory is full, most of it node 0's memory for the struct pages of what arrives: 1/64 of it.
-LEFT = 40 << 20
+LEFT = 20 << 20
 
 
 def write(path, text):
