@@ -277,7 +277,8 @@ static void warn_auto_online(struct manager *manager, const struct tier_topology
 
 	if (bad && !manager->warned_auto_online)
 		log_decision(LOG_WARNING, "auto_online_blocks", "unsafe",
-			     "is \"%s\": the kernel onlines a portal before anybody can look; boot "
+			     "is \"%s\": the kernel onlines a portal that is there before "
+			     "cxl-tierd; boot "
 			     "with memhp_default_state=offline; tierctl doctor",
 			     topology->hotplug.auto_online);
 	manager->warned_auto_online = bad;

@@ -418,7 +418,8 @@ def case_rival_is_named(lab):
     a.run("daxctl", "reconfigure-device", "--mode=system-ram", "--no-online", dax)
     a.daemon.wait_text(f"{SECOND}: its memory came online", 60)
     assert f"by another hand than cxl-tierd's, most likely by {rule}:2" in decision(a, SECOND), a.daemon.text()
-    a.run(f"rm {rule} && udevadm control --reload && mkdir -p /etc/cron.d && ln -s loop /etc/cron.d/loop")
+    # It may have some of the blocks' events still before it.
+    a.run(f"udevadm settle && rm {rule} && udevadm control --reload && mkdir -p /etc/cron.d && ln -s loop /etc/cron.d/loop")
     a.tierctl("offline", SECOND, "--to-devdax")
     reload(a)
     assert not [n for n in json.loads(a.tierctl("doctor", "--json", check=False).out) if rule in n["object"]]
