@@ -20,5 +20,6 @@
 #include "tier-machine.h"
 #include "tier-flight.h"
 #include "tier-ras.h"
+#include "tier-place.h"
 
 #endif

@@ -134,8 +134,9 @@ static int store(const char *verb, const struct tool_option *option, const char 
 	return 0;
 }
 
-int tool_parse(int argc, char **argv, const struct tool_option *options, size_t option_count,
-	       int minimum, int maximum, char ***ret_positional, int *ret_count)
+static int parse(const char *letters, int argc, char **argv, const struct tool_option *options,
+		 size_t option_count, int minimum, int maximum, char ***ret_positional,
+		 int *ret_count)
 {
 	size_t total = option_count + COMMON_COUNT;
 	struct option table[64] = {};
@@ -154,7 +155,7 @@ int tool_parse(int argc, char **argv, const struct tool_option *options, size_t 
 
 	opterr = 0;
 	optind = 1;
-	while ((c = getopt_long(argc, argv, ":", table, &index)) >= 0) {
+	while ((c = getopt_long(argc, argv, letters, table, &index)) >= 0) {
 		if (c == 2) {
 			printf("Usage: tierctl %s [OPTION...]\n\nOptions:\n", argv[0]);
 			for (size_t i = 0; i < option_count; i++)
@@ -186,6 +187,30 @@ int tool_parse(int argc, char **argv, const struct tool_option *options, size_t 
 	if (ret_count)
 		*ret_count = argc - optind;
 	return 0;
+}
+
+int tool_parse(int argc, char **argv, const struct tool_option *options, size_t option_count,
+	       int minimum, int maximum, char ***ret_positional, int *ret_count)
+{
+	return parse(":", argc, argv, options, option_count, minimum, maximum, ret_positional,
+		     ret_count);
+}
+
+int tool_parse_command(int argc, char **argv, const struct tool_option *options,
+		       size_t option_count, char ***ret_command)
+{
+	return parse("+:", argc, argv, options, option_count, 1, -1, ret_command, NULL);
+}
+
+int tool_exec(char **command)
+{
+	int status;
+
+	execvp(command[0], command);
+	/* As of env(1): what was run can then be told from what could not be. */
+	status = errno == ENOENT ? 127 : 126;
+	tool_fail_text(command[0], NULL, "cannot run it: %s", strerror(errno));
+	return status;
 }
 
 int tool_topology(struct tier_topology **ret)

@@ -64,6 +64,13 @@ struct tool_verb {
 int tool_parse(int argc, char **argv, const struct tool_option *options, size_t option_count,
 	       int minimum, int maximum, char ***ret_positional, int *ret_count);
 
+/* The same for a verb that runs a command: what begins with the first word that is no option is the command's. */
+int tool_parse_command(int argc, char **argv, const struct tool_option *options,
+		       size_t option_count, char ***ret_command);
+
+/* Becomes the command, found by PATH. Returns only if it cannot, the exit status: 126, or 127 if there is none. */
+int tool_exec(char **command);
+
 /* A whole number; with @bytes also "512M". 0 or -EINVAL. */
 int tool_parse_number(const char *text, bool bytes, uint64_t *ret);
 
@@ -130,6 +137,9 @@ int cmd_retired(int argc, char **argv);
 int cmd_retire(int argc, char **argv);
 int cmd_unretire(int argc, char **argv);
 int cmd_move(int argc, char **argv);
+int cmd_nodes(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_numactl(int argc, char **argv);
 int cmd_portal_format(int argc, char **argv);
 int cmd_portal_show(int argc, char **argv);
 int cmd_portal_check(int argc, char **argv);

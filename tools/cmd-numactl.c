@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* tierctl numactl: numactl with names of regions */
+#include <getopt.h>
+
+#include <systemd/sd-json.h>
+
+#include "place-input.h"
+
+/* numactl's own, as of 2.0.19: numactl.c. Only the kind of its value is of interest. */
+enum {
+	OTHER = 1,
+	NODES,
+	CPU_NODES,
+};
+
+static const struct option numactl_options[] = {
+	{"all", no_argument, NULL, OTHER},
+	{"interleave", required_argument, NULL, NODES},
+	{"weighted-interleave", required_argument, NULL, NODES},
+	{"preferred", required_argument, NULL, NODES},
+	{"preferred-many", required_argument, NULL, NODES},
+	{"cpubind", required_argument, NULL, CPU_NODES},
+	{"cpunodebind", required_argument, NULL, CPU_NODES},
+	{"physcpubind", required_argument, NULL, OTHER},
+	{"membind", required_argument, NULL, NODES},
+	{"show", no_argument, NULL, OTHER},
+	{"localalloc", no_argument, NULL, OTHER},
+	{"balancing", no_argument, NULL, OTHER},
+	{"hardware", no_argument, NULL, OTHER},
+	{"shm", required_argument, NULL, OTHER},
+	{"file", required_argument, NULL, OTHER},
+	{"offset", required_argument, NULL, OTHER},
+	{"length", required_argument, NULL, OTHER},
+	{"strict", no_argument, NULL, OTHER},
+	{"shmmode", required_argument, NULL, OTHER},
+	{"dump", no_argument, NULL, OTHER},
+	{"dump-nodes", no_argument, NULL, OTHER},
+	{"shmid", required_argument, NULL, OTHER},
+	{"huge", no_argument, NULL, OTHER},
+	{"touch", no_argument, NULL, OTHER},
+	{"cpu-compress", no_argument, NULL, OTHER},
+	{"verify", no_argument, NULL, OTHER},
+	{"version", no_argument, NULL, OTHER},
+	{},
+};
+#define NUMACTL_LETTERS "+ai:w:p:P:c:N:C:m:slbHS:f:o:L:tM:dDI:uTV"
+
+static int kind_of(int option)
+{
+	switch (option) {
+	case 'i':
+	case 'w':
+	case 'p':
+	case 'P':
+	case 'm':
+		return NODES;
+	case 'c':
+	case 'N':
+		return CPU_NODES;
+	default:
+		return option;
+	}
+}
+
+/* The word of the command line in which the last option's value lies, with other nodes for those there. */
+static int replace(char **word, const char *value, const char *nodes)
+{
+	char *changed;
+
+	if (asprintf(&changed, "%.*s%s", (int)(value - *word), *word, nodes) < 0)
+		return -ENOMEM;
+	/* Never freed: it becomes the command line of numactl. */
+	*word = changed;
+	return 0;
+}
+
+/* numactl reads its options up to the command; what it does not know, it complains of itself. */
+static int resolve(int argc, char **argv, const struct place_machine *machine)
+{
+	struct tier_problem problem = {};
+	int option;
+
+	opterr = 0;
+	/* From the start, whatever was parsed before. */
+	optind = 0;
+	while ((option = getopt_long(argc, argv, NUMACTL_LETTERS, numactl_options, NULL)) >= 0) {
+		int kind = kind_of(option), r;
+		char *nodes;
+
+		if (option == '?')
+			return 0;
+		if (kind != NODES && kind != CPU_NODES)
+			continue;
+		if (tier_place_node_list(optarg, kind == CPU_NODES, machine->topology,
+					 machine->config, &nodes, &problem) != 0)
+			return tool_fail(&problem);
+		r = strcmp(nodes, optarg) == 0 ? 0 : replace(&argv[optind - 1], optarg, nodes);
+		free(nodes);
+		if (r < 0)
+			return tool_fail_text("numactl", NULL, "cannot run it: out of memory");
+	}
+	return 0;
+}
+
+/* How many of the words are options of tierctl: those before the first that is not. */
+static int own_words(int argc, char **argv)
+{
+	static const char *const flags[] = {"--json", "--dry-run", "--help"};
+	static const char *const values[] = {"--sysroot", "--config"};
+	int at = 1;
+
+	while (at < argc) {
+		int before = at;
+
+		for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+			at += at == before && strcmp(argv[at], flags[i]) == 0;
+		for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+			size_t length = strlen(values[i]);
+
+			if (at != before || strncmp(argv[at], values[i], length) != 0)
+				continue;
+			if (argv[before][length] == '=')
+				at++;
+			else if (argv[before][length] == '\0')
+				at += before + 1 < argc ? 2 : 1;
+		}
+		if (at == before)
+			break;
+	}
+	return at;
+}
+
+static int print_words(char **words)
+{
+	sd_json_variant *list = NULL;
+
+	if (!tool_common.json) {
+		for (size_t i = 0; words[i]; i++)
+			printf("%s%s", i ? " " : "", words[i]);
+		putchar('\n');
+		return TOOL_OK;
+	}
+	if (sd_json_variant_new_array_strv(&list, words) < 0 ||
+	    sd_json_variant_dump(list, SD_JSON_FORMAT_NEWLINE, stdout, NULL) < 0)
+		return tool_fail_text("numactl", NULL, "cannot print: out of memory");
+	sd_json_variant_unref(list);
+	return TOOL_OK;
+}
+
+int cmd_numactl(int argc, char **argv)
+{
+	_cleanup_machine_ struct place_machine machine = {};
+	bool dry_run = false;
+	const struct tool_option options[] = {
+		{"dry-run", NULL, "print the command line of numactl, and run nothing", TOOL_FLAG,
+		 &dry_run},
+	};
+	int own = own_words(argc, argv), r;
+
+	r = tool_parse(own, argv, options, sizeof(options) / sizeof(options[0]), 0, 0, NULL, NULL);
+	if (r)
+		return r;
+	if (own == argc)
+		return tool_usage("numactl: an argument is missing; see tierctl --help");
+	r = dry_run ? 0 : place_needs_machine("numactl");
+	if (r == 0)
+		r = place_machine_read(&machine);
+	if (r)
+		return r;
+	argc -= own - 1;
+	argv += own - 1;
+	argv[0] = (char *)"numactl";
+	r = resolve(argc, argv, &machine);
+	if (r)
+		return r;
+	return dry_run ? print_words(argv) : tool_exec(argv);
+}
