@@ -66,4 +66,43 @@ typedef int (*tier_move_progress)(void *userdata, const struct tier_move_result 
 int tier_move(const struct tier_move_request *request, tier_move_progress progress, void *userdata,
 	      struct tier_move_result *ret, struct tier_problem *problem);
 
+/* What became of all processes of a cgroup. */
+struct tier_move_group_result {
+	struct tier_move_result
+		pages;	    /* summed up; a page that several processes map counts for each */
+	unsigned processes; /* moved, as far as their pages could be */
+	unsigned gone;	    /* ended meanwhile, or without memory of their own */
+	unsigned refused;   /* could not be looked at or moved, as for want of permission */
+	unsigned hidden;    /* belong to another PID namespace, and cannot be named from here */
+};
+
+/**
+ * tier_move_group() - move the pages of all processes of a cgroup to a node
+ * @cgroup: directory of a cgroup of version 2, see tier_cgroup_find(); those below it are meant as well
+ * @request: as for tier_move(), but for @pid, @start and @end, which are 0; the rate is that of all together
+ * @progress: told the sums, and of how many pages; these become more when processes come
+ * @ret: counts, valid also when the move was cut short
+ * @problem: may be NULL
+ *
+ * The cgroup is looked at again until it has no process that is not known. One that executes another
+ * program counts as another. A process that is refused does not keep others from being moved.
+ *
+ * Return: 0; TIER_E_CANCELLED; TIER_E_NO_SPACE when the node is full; TIER_E_NOT_FOUND if the cgroup has no
+ * process or does not exist; TIER_E_BUSY if new processes do not cease to come; as tier_move() for the first
+ * process that was refused, after all others have been moved; other negative errno.
+ */
+int tier_move_group(const char *cgroup, const struct tier_move_request *request,
+		    tier_move_progress progress, void *userdata, struct tier_move_group_result *ret,
+		    struct tier_problem *problem);
+
+/**
+ * tier_cgroup_find() - the directory of a cgroup
+ * @name: with a slash a path, below the mount of cgroup2 or as in /proc/PID/cgroup; else the name of a unit or
+ * another cgroup, wherever it is
+ * @ret: new string; free()
+ *
+ * Return: 0; TIER_E_NOT_FOUND; TIER_E_REFUSED if several have the name, or it is one of threads; -ENOMEM.
+ */
+int tier_cgroup_find(const char *name, char **ret, struct tier_problem *problem);
+
 #endif

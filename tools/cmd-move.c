@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <limits.h>
 
-#include "tool.h"
+#include <systemd/sd-json.h>
+
+#include "place-input.h"
 
 struct move {
 	struct tool_progress progress;
+};
+
+struct move_input {
+	struct tier_move_request request;
+	const char *cgroup;
+	const char *to;
+	bool typed;
 };
 
 static int on_progress(void *userdata, const struct tier_move_result *so_far, uint64_t total_pages)
@@ -79,24 +88,47 @@ static const char *outcome_name(int code)
 	}
 }
 
-static void print_json(const struct tier_move_request *request,
-		       const struct tier_move_result *result, int code)
+static void print_counts(const struct tier_move_result *result)
 {
-	printf("{\"pid\":%d,\"to\":%d,\"dry_run\":%s,\"outcome\":\"%s\",\"page_bytes\":%" PRIu64
-	       ",\"scanned_pages\":%" PRIu64 ",\"moved_pages\":%" PRIu64
+	printf("\"page_bytes\":%" PRIu64 ",\"scanned_pages\":%" PRIu64 ",\"moved_pages\":%" PRIu64
 	       ",\"already_pages\":%" PRIu64 ",\"elsewhere_pages\":%" PRIu64
 	       ",\"absent_pages\":%" PRIu64 ",\"shared_pages\":%" PRIu64
 	       ",\"pinned_pages\":%" PRIu64 ",\"failed_pages\":%" PRIu64
 	       ",\"no_memory_pages\":%" PRIu64 ",\"huge_folios\":%" PRIu64
 	       ",\"elapsed_usec\":%" PRIu64 "}\n",
-	       request->pid, request->to, request->dry_run ? "true" : "false", outcome_name(code),
 	       result->page_bytes, result->scanned_pages, result->moved_pages,
 	       result->already_pages, result->elsewhere_pages, result->absent_pages,
 	       result->shared_pages, result->pinned_pages, result->failed_pages,
 	       result->no_memory_pages, result->huge_folios, result->elapsed_usec);
 }
 
-static void print_text(const struct tier_move_request *request,
+static void print_json(const struct tier_move_request *request,
+		       const struct tier_move_result *result, int code)
+{
+	printf("{\"pid\":%d,\"to\":%d,\"dry_run\":%s,\"outcome\":\"%s\",", request->pid,
+	       request->to, request->dry_run ? "true" : "false", outcome_name(code));
+	print_counts(result);
+}
+
+static void print_group_json(const char *cgroup, const struct tier_move_request *request,
+			     const struct tier_move_group_result *result, int code)
+{
+	sd_json_variant *name = NULL;
+	char *text = NULL;
+
+	if (sd_json_variant_new_string(&name, cgroup) >= 0)
+		(void)sd_json_variant_format(name, 0, &text);
+	printf("{\"cgroup\":%s,\"to\":%d,\"dry_run\":%s,\"outcome\":\"%s\",\"processes\":%u,"
+	       "\"gone_processes\":%u,\"refused_processes\":%u,\"hidden_processes\":%u,",
+	       text ?: "null", request->to, request->dry_run ? "true" : "false",
+	       code < 0 && result->refused ? "refused" : outcome_name(code), result->processes,
+	       result->gone, result->refused, result->hidden);
+	print_counts(&result->pages);
+	free(text);
+	sd_json_variant_unref(name);
+}
+
+static void print_text(const char *who, const struct tier_move_request *request,
 		       const struct tier_move_result *result)
 {
 	const struct {
@@ -118,8 +150,8 @@ static void print_text(const struct tier_move_request *request,
 	uint64_t bytes = result->moved_pages * result->page_bytes;
 	char size[16];
 
-	printf("process %d to node %d: %s %s in %.1f s", request->pid, request->to,
-	       tool_bytes(size, bytes), request->dry_run ? "to move, looked at" : "moved", seconds);
+	printf("%s to node %d: %s %s in %.1f s", who, request->to, tool_bytes(size, bytes),
+	       request->dry_run ? "to move, looked at" : "moved", seconds);
 	if (!request->dry_run && seconds > 0 && bytes)
 		printf(", %s/s", tool_bytes(size, (uint64_t)((double)bytes / seconds)));
 	if (result->huge_folios)
@@ -133,15 +165,20 @@ static void print_text(const struct tier_move_request *request,
 }
 
 /* What the options ask for, or TOOL_USAGE after saying what is wrong. */
-static int parse(int argc, char **argv, struct tier_move_request *request)
+static int parse(int argc, char **argv, struct move_input *input)
 {
-	uint64_t pid = UINT64_MAX, to = UINT64_MAX, rate = 0;
+	uint64_t pid = UINT64_MAX, rate = 0;
 	const char *from = NULL, *range = NULL;
+	struct tier_move_request *request = &input->request;
 	const struct tool_option options[] = {
-		{"pid", "PID", "whose pages; required", TOOL_NUMBER, &pid},
+		{"pid", "PID", "whose pages", TOOL_NUMBER, &pid},
+		{"cgroup", "PATH|UNIT", "pages of all processes of a cgroup and those below it",
+		 TOOL_STRING, &input->cgroup},
 		{"from", "NODE[,NODE]", "only pages on these nodes; default: any but --to",
 		 TOOL_STRING, &from},
-		{"to", "NODE", "where they go; required", TOOL_NUMBER, &to},
+		{"to", "NODE|REGION", "where they go; required", TOOL_STRING, &input->to},
+		{"typed", NULL, "--to may be the number of a Shared or Switched node", TOOL_FLAG,
+		 &input->typed},
 		{"rate", "BYTES", "at most so much a second, e.g. 100M", TOOL_BYTES, &rate},
 		{"range", "START-END", "only these addresses, as in /proc/PID/maps", TOOL_STRING,
 		 &range},
@@ -154,51 +191,126 @@ static int parse(int argc, char **argv, struct tier_move_request *request)
 
 	if (r)
 		return r;
-	if (pid == UINT64_MAX || to == UINT64_MAX)
-		return tool_usage("move: --%s is missing; see tierctl move --help",
-				  pid == UINT64_MAX ? "pid" : "to");
-	if (pid == 0 || pid > INT_MAX)
+	if (pid == UINT64_MAX && !input->cgroup)
+		return tool_usage("move: --pid or --cgroup is missing; see tierctl move --help");
+	if (pid != UINT64_MAX && input->cgroup)
+		return tool_usage("move: --pid and --cgroup exclude each other");
+	if (!input->to)
+		return tool_usage("move: --to is missing; see tierctl move --help");
+	if (!input->cgroup && (pid == 0 || pid > INT_MAX))
 		return tool_usage("move: --pid %" PRIu64 " is no process", pid);
-	if (to > INT_MAX)
-		return tool_usage("move: --to %" PRIu64 " is no node", to);
+	if (input->cgroup && range)
+		return tool_usage("move: --range is about one process, and --cgroup about many");
 	if (from && parse_nodes(from, &request->from) < 0)
 		return tool_usage("move: --from takes nodes from 0 to 63 such as 0,2, not \"%s\"",
 				  from);
 	if (range && parse_range(range, &request->start, &request->end) < 0)
 		return tool_usage("move: --range takes START-END in hexadecimal, not \"%s\"",
 				  range);
-	request->pid = (pid_t)pid;
-	request->to = (int)to;
+	request->pid = input->cgroup ? 0 : (pid_t)pid;
 	request->rate_bytes_per_sec = rate;
 	return 0;
 }
 
-int cmd_move(int argc, char **argv)
+/* Nodes are numbered by this machine, whatever --sysroot says: it is its processes that are moved. */
+static int find_destination(struct move_input *input)
 {
-	struct tier_move_request request = {};
+	_cleanup_machine_ struct place_machine machine = {};
+	struct tier_problem problem = {};
+	int r;
+
+	if (tool_common.sysroot && strcmp(tool_common.sysroot, "/") != 0)
+		return tool_usage("move: a dump has no processes; leave --sysroot out");
+	r = place_machine_read(&machine);
+	if (r)
+		return r;
+	r = tier_place_destination(input->to, input->typed, machine.topology, machine.config,
+				   &input->request.to, &problem);
+	if (r == -EINVAL)
+		return tool_usage("move: --to %s is no node and no region", input->to);
+	return r ? tool_fail(&problem) : 0;
+}
+
+static int failed_pages(uint64_t pages, const char *whose)
+{
+	if (pages)
+		return tool_fail_text("move", NULL, "%" PRIu64 " pages of %s cannot be moved",
+				      pages, whose);
+	return TOOL_OK;
+}
+
+static int move_process(const struct tier_move_request *request)
+{
 	struct move move = {.progress = {.label = "moving"}};
 	struct tier_move_result result = {};
 	struct tier_problem problem = {};
-	int r = parse(argc, argv, &request);
+	char who[32];
+	int r = tier_move(request, on_progress, &move, &result, &problem);
 
-	if (r)
-		return r;
-	tool_catch_interrupt();
-	r = tier_move(&request, on_progress, &move, &result, &problem);
 	tool_progress_end(&move.progress);
+	snprintf(who, sizeof(who), "process %d", request->pid);
 	/* Refused before anything was looked at: the reason is all that there is to say. */
 	if (r == 0 || result.scanned_pages > 0) {
 		if (tool_common.json)
-			print_json(&request, &result, r);
+			print_json(request, &result, r);
 		else
-			print_text(&request, &result);
+			print_text(who, request, &result);
 		fflush(stdout);
 	}
-	if (r)
+	return r ? tool_fail(&problem) : failed_pages(result.failed_pages, who);
+}
+
+static void print_group(const char *cgroup, const struct tier_move_request *request,
+			const struct tier_move_group_result *result)
+{
+	char *who;
+
+	if (asprintf(&who, "cgroup %s (%u process%s)", cgroup, result->processes,
+		     result->processes == 1 ? "" : "es") < 0)
+		return;
+	print_text(who, request, &result->pages);
+	free(who);
+	if (result->gone)
+		printf("  %-14s %12u processes, or without memory of their own\n", "ended",
+		       result->gone);
+	if (result->refused)
+		printf("  %-14s %12u processes\n", "refused", result->refused);
+}
+
+static int move_cgroup(const char *cgroup, const struct tier_move_request *request)
+{
+	struct move move = {.progress = {.label = "moving"}};
+	struct tier_move_group_result result = {};
+	struct tier_problem problem = {};
+	char *path;
+	int r;
+
+	if (tier_cgroup_find(cgroup, &path, &problem) != 0)
 		return tool_fail(&problem);
-	if (result.failed_pages)
-		return tool_fail_text("move", NULL,
-				      "%" PRIu64 " pages of process %d cannot be moved",
-				      result.failed_pages, request.pid);
-	return TOOL_OK;
+	r = tier_move_group(path, request, on_progress, &move, &result, &problem);
+	tool_progress_end(&move.progress);
+	if (r == 0 || result.pages.scanned_pages > 0) {
+		if (tool_common.json)
+			print_group_json(path, request, &result, r);
+		else
+			print_group(path, request, &result);
+		fflush(stdout);
+	}
+	r = r ? tool_fail(&problem) : failed_pages(result.pages.failed_pages, path);
+	free(path);
+	return r;
+}
+
+int cmd_move(int argc, char **argv)
+{
+	struct move_input input = {};
+	int r = parse(argc, argv, &input);
+
+	if (r == 0)
+		r = find_destination(&input);
+	if (r)
+		return r;
+	tool_catch_interrupt();
+	return input.cgroup ? move_cgroup(input.cgroup, &input.request)
+			    : move_process(&input.request);
 }

@@ -16,7 +16,7 @@ static const struct tool_verb verbs[] = {
 	{"retired", "", "list memory that is not to be used again", cmd_retired},
 	{"retire", "REGION", "take a memory block or an extent out of use for good", cmd_retire},
 	{"unretire", "ENTRY", "let retired memory be used again", cmd_unretire},
-	{"move", "", "move a process's pages from nodes to a node", cmd_move},
+	{"move", "", "move pages of a process or a cgroup to a node", cmd_move},
 	{"nodes", "", "show which nodes a tier, a type or a region has, also for numactl and QEMU",
 	 cmd_nodes},
 	{"run", "COMMAND...", "run a command with its memory on a tier or a region", cmd_run},

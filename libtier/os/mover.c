@@ -12,6 +12,7 @@
 #include "mover-engine.h"
 #include "mover-folio.h"
 #include "mover-maps.h"
+#include "mover-process.h"
 #include "mover-room.h"
 #include "sysfs.h"
 #include "util.h"
@@ -190,7 +191,7 @@ static const struct mover_ops real_ops = {
 #define REFUSE(problem, code, object, next, ...)                                                   \
 	(tier_problem_set(problem, TIER_E_REFUSED, object, next, __VA_ARGS__), (code))
 
-static int check_nodes(const struct tier_move_request *request, struct tier_problem *problem)
+int mover_check_nodes(const struct tier_move_request *request, struct tier_problem *problem)
 {
 	static const char next[] = "the nodes: tierctl list nodes";
 	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
@@ -270,7 +271,7 @@ static int explain(const struct tier_move_request *request, int code, struct tie
 }
 
 static int run(const struct tier_move_request *request, tier_move_progress progress, void *userdata,
-	       struct tier_move_result *result)
+	       uint64_t *ready_usec, struct tier_move_result *result)
 {
 	_cleanup_(process_done) struct process process = {
 		.pidfd = -1, .pagemap = -1, .flags = -1, .room.sysfs = SYSFS_CLOSED};
@@ -283,6 +284,7 @@ static int run(const struct tier_move_request *request, tier_move_progress progr
 		.progress = progress,
 		.progress_userdata = userdata,
 		.result = result,
+		.ready_usec = *ready_usec,
 	};
 	int r;
 
@@ -302,21 +304,35 @@ static int run(const struct tier_move_request *request, tier_move_progress progr
 		mover.total_pages += (ranges.list[i].end - ranges.list[i].start) / mover.page_bytes;
 	for (size_t i = 0; i < ranges.count; i++) {
 		r = mover_range(&mover, ranges.list[i].start, ranges.list[i].end);
+		*ready_usec = mover.ready_usec;
 		if (r)
 			return r;
 	}
 	return 0;
 }
 
+int mover_process(const struct tier_move_request *request, tier_move_progress progress,
+		  void *userdata, uint64_t *ready_usec, struct tier_move_result *ret,
+		  struct tier_problem *problem)
+{
+	struct tier_move_result result = {.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE)};
+	uint64_t began = now_usec();
+	int r = run(request, progress, userdata, ready_usec, &result);
+
+	result.elapsed_usec = now_usec() - began;
+	*ret = result;
+	return explain(request, r, problem);
+}
+
 int tier_move(const struct tier_move_request *request, tier_move_progress progress, void *userdata,
 	      struct tier_move_result *ret, struct tier_problem *problem)
 {
-	struct tier_move_result result = {.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE)};
-	uint64_t began = now_usec(), mask = result.page_bytes - 1;
+	uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE), mask = page_bytes - 1;
+	uint64_t ready_usec = 0;
 	char object[64];
 	int r;
 
-	*ret = result;
+	*ret = (struct tier_move_result){.page_bytes = page_bytes};
 	snprintf(object, sizeof(object), "process %d", request->pid);
 	if (request->pid <= 0)
 		return REFUSE(problem, -ESRCH, object, NULL, "no such process");
@@ -326,11 +342,8 @@ int tier_move(const struct tier_move_request *request, tier_move_progress progre
 			      "range 0x%" PRIx64 "-0x%" PRIx64
 			      " is empty or does not start and end with a page",
 			      request->start, request->end);
-	r = check_nodes(request, problem);
+	r = mover_check_nodes(request, problem);
 	if (r < 0)
 		return r;
-	r = run(request, progress, userdata, &result);
-	result.elapsed_usec = now_usec() - began;
-	*ret = result;
-	return explain(request, r, problem);
+	return mover_process(request, progress, userdata, &ready_usec, ret, problem);
 }

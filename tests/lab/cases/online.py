@@ -327,7 +327,7 @@ def case_wrong_words(lab):
     for words in ("online", SECOND, "--ratio", "half"), ("online", SECOND, "--ratio", "-1"), ("online",), \
             ("online", SECOND, "--ratio", "30%"), ("online", SECOND, "--zone", "dma"), ("offline",), ("onlien", SECOND), \
             ("online", SECOND, "--frobnicate"), ("offline", SECOND, FIRST), ("list", "gardens"), ("explain",), \
-            ("move", "--pid", "1", "--to", "nowhere"), ("move", "--pid", "1", "--to", "0", "--from", "99"):
+            ("move", "--pid", "1", "--to", "0nowhere"), ("move", "--pid", "1", "--to", "0", "--from", "99"):
         result = a.tierctl(*words, check=False)
         assert result.code == 2 and result.err.startswith("tierctl: ") and result.err.count("\n") == 1, \
             f"{words}: exit {result.code}: {result.err}"
@@ -335,6 +335,7 @@ def case_wrong_words(lab):
     for words in ("online", "region77"), ("online", "region77", "--dry-run"), ("plan", "region77"), \
             ("offline", "region77"), ("offline", "region77", "--dry-run"), ("online", SECOND, "region77"):
         refused(a.tierctl(*words, check=False), "region77", "no such region", "tierctl list regions")
+    refused(a.tierctl("move", "--pid", "1", "--to", "nowhere", check=False), "nowhere", "no region")
     refused(a.tierctl("move", "--pid", "1", "--from", "0", "--to", "42", check=False), "42")
     refused(a.tierctl("move", "--pid", "999999", "--from", "0", "--to", str(node_of(a, FIRST)), check=False), "999999")
     assert (blocks(a, FIRST), blocks(a, SECOND)) == before, "a refusal changed something"

@@ -69,7 +69,8 @@ def case_moves(lab):
     for kind in "small", "anonymous", "shmem":
         with hog(a, 64, kind) as here:
             _expect(a, node, 0, 4, kind)
-            a.tierctl("move", "--pid", str(here.pid), "--to", str(node), *(("--shared",) if kind == "shmem" else ()))
+            options = ("--shared",) if kind == "shmem" else ()
+            a.tierctl("move", "--pid", str(here.pid), "--to", str(node), "--typed", *options)
             _expect(a, node, 62, 72, f"{kind}: move_pages()")
             a.run("migratepages", str(here.pid), str(node), str(own))
             _expect(a, node, 0, 4, f"{kind}: migrate_pages() away")

@@ -98,7 +98,7 @@ def case_khugepaged(lab):
     a.run(f"cd {directory} && echo 100000000 >scan_sleep_millisecs && echo 100000 >pages_to_scan")
     with hog(a, 40, "collapsible") as typed, hog(a, 40, "collapsible") as private:
         for it, to in (typed, node), (private, own):
-            a.tierctl("move", "--pid", str(it.pid), "--to", str(to))
+            a.tierctl("move", "--pid", str(it.pid), "--to", str(to), "--typed")
             assert it.act() == "done"
         assert used_mib(a, node) >= 39, used_mib(a, node)
         scans = int(a.run("cat", f"{directory}/full_scans").out)
@@ -144,7 +144,7 @@ def case_numa_balancing(lab):
     with hog(a, 24, "busy") as typed, hog(a, 24, "busy") as private:
         # Without a policy of their own, which NUMA balancing would respect anyway.
         for it, to in (typed, node), (private, own):
-            a.tierctl("move", "--pid", str(it.pid), "--to", str(to))
+            a.tierctl("move", "--pid", str(it.pid), "--to", str(to), "--typed")
         on_typed = typed.pages_on(node)
         assert on_typed >= 23 << 8 and private.pages_on(own) >= 23 << 8, f"{on_typed} {private.pages_on(own)}"
         a.run("echo 1 >/proc/sys/kernel/numa_balancing")
@@ -162,7 +162,7 @@ def case_long_term_pins(lab):
         for how, wrap in ("moved there", ()), ("bound", ("numactl", f"--membind={node}")):
             with hog(a, 24, kind, wrap=wrap) as here:
                 if not wrap:
-                    a.tierctl("move", "--pid", str(here.pid), "--to", str(node))
+                    a.tierctl("move", "--pid", str(here.pid), "--to", str(node), "--typed")
                 assert here.pages_on(node) >= 23 << 8, f"{kind}, {how}: {here.pages_on(node)} pages there"
                 said = here.act() or "ended"
                 left = here.pages_on(node)

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TIER_OS_CGROUP_H
+#define TIER_OS_CGROUP_H
+
+#include <sys/types.h>
+
+/*
+ * Calls @each with the process ids of a cgroup and all below it, 0 for one of another PID namespace. What
+ * goes away meanwhile is left out. Returns 0; what @each returned if it was not 0; -ENOENT if @path is no
+ * cgroup; other negative errno.
+ */
+int cgroup_processes(const char *path, int (*each)(void *userdata, pid_t pid), void *userdata);
+
+#endif

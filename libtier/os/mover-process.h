@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TIER_MOVER_PROCESS_H
+#define TIER_MOVER_PROCESS_H
+
+#include "tier-mover.h"
+
+/* Do the nodes exist, and has the destination memory? 0; negative errno and a problem. */
+int mover_check_nodes(const struct tier_move_request *request, struct tier_problem *problem);
+
+/*
+ * tier_move() of one of several processes, after that check. @ready_usec is 0 at first, and carries the
+ * rate from one to the next.
+ */
+int mover_process(const struct tier_move_request *request, tier_move_progress progress,
+		  void *userdata, uint64_t *ready_usec, struct tier_move_result *ret,
+		  struct tier_problem *problem);
+
+#endif

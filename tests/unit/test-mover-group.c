@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Processes of a cgroup that come, go, fork and execute while they are moved. */
+#include "mover-group.h"
+#include "test.h"
+
+/* What a process does when its turn comes, or what its number stands for. */
+struct model_process {
+	pid_t pid;
+	uint64_t start, stack;
+	uint64_t pages;
+	int code;	/* of its move */
+	int came;	/* in which listing it is first */
+	int left;	/* and from which on no more; 0: never */
+	unsigned moves; /* how often it was moved */
+	uint64_t asked; /* total_pages that its move told of */
+};
+
+struct model {
+	struct model_process *processes;
+	size_t count;
+	int listings;
+	bool forks; /* each listing has one more */
+	uint64_t last_scanned, last_total;
+	bool stop; /* the progress says so */
+};
+
+static int model_list(void *userdata, struct group_list *list)
+{
+	struct model *m = userdata;
+	int now = m->listings++;
+
+	for (size_t i = 0; i < m->count; i++) {
+		const struct model_process *p = &m->processes[i];
+
+		if (now < p->came || (p->left && now >= p->left))
+			continue;
+		/* cgroup.procs may tell one twice. */
+		for (int twice = 0; twice < 2; twice++) {
+			struct group_process *place =
+				array_grow(&list->list, &list->count, sizeof(*place));
+
+			*place = (struct group_process){p->pid, p->start, p->stack};
+			if (p->pid == 0)
+				break;
+		}
+	}
+	if (m->forks) {
+		struct group_process *place = array_grow(&list->list, &list->count, sizeof(*place));
+
+		*place = (struct group_process){1000 + now, 1, 1};
+	}
+	return 0;
+}
+
+static struct model_process *find(struct model *m, const struct group_process *process)
+{
+	static struct model_process child;
+
+	for (size_t i = 0; i < m->count; i++)
+		if (m->processes[i].pid == process->pid &&
+		    m->processes[i].start == process->start_ticks &&
+		    m->processes[i].stack == process->stack)
+			return &m->processes[i];
+	child = (struct model_process){.pid = process->pid, .pages = 1};
+	return &child;
+}
+
+static uint64_t model_pages(void *userdata, const struct group_process *process)
+{
+	return find(userdata, process)->pages;
+}
+
+static int model_move(void *userdata, const struct group_process *process,
+		      tier_move_progress progress, void *progress_userdata,
+		      struct tier_move_result *ret, struct tier_problem *problem)
+{
+	struct model_process *p = find(userdata, process);
+	char object[32];
+
+	p->moves++;
+	*ret = (struct tier_move_result){.page_bytes = 4096};
+	if (p->code == 0 || p->code > 0) {
+		ret->scanned_pages = p->pages;
+		ret->moved_pages = p->pages / 2;
+		ret->absent_pages = p->pages - p->pages / 2;
+		if (progress(progress_userdata, ret, p->pages) != 0)
+			return tier_problem_set(problem, TIER_E_CANCELLED, "process", NULL,
+						"stopped");
+	}
+	snprintf(object, sizeof(object), "process %d", p->pid);
+	return p->code ? tier_problem_set(problem, p->code, object, NULL, "no") : 0;
+}
+
+static int on_progress(void *userdata, const struct tier_move_result *so_far, uint64_t total_pages)
+{
+	struct model *m = userdata;
+
+	m->last_scanned = so_far->scanned_pages;
+	m->last_total = total_pages;
+	return m->stop;
+}
+
+static const struct group_ops model_ops = {model_list, model_pages, model_move};
+static struct tier_move_group_result result;
+static struct tier_problem problem;
+
+static int move(struct model *m)
+{
+	struct group group = {&model_ops, m, on_progress, m, &result};
+
+	result = (struct tier_move_group_result){};
+	problem = (struct tier_problem){};
+	return group_move(&group, &problem);
+}
+
+#define MODEL(name, ...)                                                                           \
+	struct model_process name##_processes[] = {__VA_ARGS__};                                   \
+	struct model name = {name##_processes, ARRAY_SIZE(name##_processes)}
+
+TEST(each_is_moved_once)
+{
+	MODEL(m, {.pid = 10, .start = 1, .pages = 100}, {.pid = 11, .start = 2, .pages = 50});
+
+	CHECK_EQ(move(&m), 0);
+	CHECK_EQ(result.processes, 2);
+	CHECK_EQ(m_processes[0].moves, 1);
+	CHECK_EQ(m_processes[1].moves, 1);
+	CHECK_EQ(result.pages.scanned_pages, 150);
+	CHECK_EQ(result.pages.moved_pages, 75);
+	CHECK_EQ(result.pages.absent_pages, 75);
+	CHECK_EQ(m.last_scanned, 150);
+	CHECK_EQ(m.last_total, 150);
+}
+
+TEST(some_come_meanwhile)
+{
+	MODEL(m, {.pid = 10, .start = 1, .pages = 100},
+	      {.pid = 11, .start = 2, .pages = 50, .came = 1},
+	      {.pid = 12, .start = 3, .pages = 20, .came = 2});
+
+	CHECK_EQ(move(&m), 0);
+	CHECK_EQ(m.listings, 4);
+	CHECK_EQ(result.processes, 3);
+	CHECK_EQ(m_processes[2].moves, 1);
+	CHECK_EQ(result.pages.scanned_pages, 170);
+	CHECK_EQ(m.last_total, 170);
+}
+
+/* The same number: another process, or another program. */
+TEST(numbers_are_given_again)
+{
+	MODEL(m, {.pid = 10, .start = 1, .stack = 5, .pages = 10, .left = 1},
+	      {.pid = 10, .start = 2, .stack = 5, .pages = 10, .came = 1, .left = 2},
+	      {.pid = 10, .start = 2, .stack = 6, .pages = 10, .came = 2});
+
+	CHECK_EQ(move(&m), 0);
+	CHECK_EQ(result.processes, 3);
+	for (size_t i = 0; i < m.count; i++)
+		CHECK_EQ(m_processes[i].moves, 1);
+}
+
+TEST(some_end)
+{
+	MODEL(m, {.pid = 10, .start = 1, .pages = 100, .code = -ESRCH},
+	      {.pid = 11, .start = 2, .pages = 50});
+
+	CHECK_EQ(move(&m), 0);
+	CHECK_EQ(result.gone, 1);
+	CHECK_EQ(result.processes, 1);
+	/* Who is gone is not waited for. */
+	CHECK_EQ(m.last_total, 50);
+}
+
+TEST(the_refused_do_not_keep_the_others)
+{
+	MODEL(m, {.pid = 10, .start = 1, .pages = 100, .code = -EPERM},
+	      {.pid = 11, .start = 2, .pages = 50, .code = -EACCES},
+	      {.pid = 12, .start = 3, .pages = 20});
+
+	CHECK_EQ(move(&m), -EPERM);
+	CHECK_STR(problem.object, "process 10");
+	CHECK_EQ(result.refused, 2);
+	CHECK_EQ(result.processes, 1);
+	CHECK_EQ(m_processes[2].moves, 1);
+}
+
+TEST(a_full_node_ends_it)
+{
+	MODEL(m, {.pid = 10, .start = 1, .pages = 100, .code = TIER_E_NO_SPACE},
+	      {.pid = 11, .start = 2, .pages = 50});
+
+	CHECK_EQ(move(&m), TIER_E_NO_SPACE);
+	CHECK_STR(problem.object, "process 10");
+	CHECK_EQ(m_processes[1].moves, 0);
+	CHECK_EQ(result.pages.scanned_pages, 100);
+}
+
+TEST(cancelled)
+{
+	MODEL(m, {.pid = 10, .start = 1, .pages = 100}, {.pid = 11, .start = 2, .pages = 50});
+
+	m.stop = true;
+	CHECK_EQ(move(&m), TIER_E_CANCELLED);
+	CHECK_EQ(m_processes[1].moves, 0);
+	CHECK_EQ(m.last_total, 150);
+}
+
+TEST(forks_without_end)
+{
+	struct model m = {.forks = true};
+
+	CHECK_EQ(move(&m), TIER_E_BUSY);
+	CHECK(result.processes >= 100 && m.listings < 200);
+	CHECK_HAS(problem.text, "processes have come");
+}
+
+TEST(nobody_there)
+{
+	struct model m = {};
+
+	CHECK_EQ(move(&m), TIER_E_NOT_FOUND);
+}
+
+/* Those that have no number here are told, whatever became of the others. */
+TEST(other_namespaces)
+{
+	MODEL(m, {.pid = 0}, {.pid = 0}, {.pid = 12, .start = 3, .pages = 20});
+
+	CHECK_EQ(move(&m), TIER_E_REFUSED);
+	CHECK_EQ(result.hidden, 2);
+	CHECK_EQ(result.processes, 1);
+	CHECK_HAS(problem.text, "2 of its processes");
+}
