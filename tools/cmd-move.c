@@ -219,7 +219,7 @@ static int find_destination(struct move_input *input)
 	struct tier_problem problem = {};
 	int r;
 
-	if (tool_common.sysroot && strcmp(tool_common.sysroot, "/") != 0)
+	if (!place_is_live())
 		return tool_usage("move: a dump has no processes; leave --sysroot out");
 	r = place_machine_read(&machine);
 	if (r)

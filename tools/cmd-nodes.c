@@ -101,7 +101,7 @@ int cmd_nodes(int argc, char **argv)
 	struct tier_place_request request;
 	struct tier_place *place;
 	struct tier_problem problem = {};
-	bool live = !tool_common.sysroot, list;
+	bool live, list;
 	int r = tool_parse(argc, argv, options, sizeof(options) / sizeof(options[0]), 0, 0, NULL,
 			   NULL);
 
@@ -110,7 +110,7 @@ int cmd_nodes(int argc, char **argv)
 	list = output.numactl || output.qemu;
 	if (output.numactl + output.qemu + tool_common.json > 1)
 		return tool_usage("nodes: --numactl, --qemu and --json exclude each other");
-	live = !tool_common.sysroot;
+	live = place_is_live();
 	r = place_request("nodes", &input, live ? &kernel.allowed : NULL, &request);
 	if (r == 0 && live && tier_policy_read(&kernel, &problem) < 0)
 		return tool_fail(&problem);

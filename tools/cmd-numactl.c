@@ -6,60 +6,52 @@
 
 #include "place-input.h"
 
-/* numactl's own, as of 2.0.19: numactl.c. Only the kind of its value is of interest. */
 enum {
-	OTHER = 1,
-	NODES,
-	CPU_NODES,
+	CPU_COMPRESS = 300,
+	VERSION,
 };
 
+/* As numactl 2.0.19 has them, numactl.c, by which abbreviations are as ambiguous as they are there. */
 static const struct option numactl_options[] = {
-	{"all", no_argument, NULL, OTHER},
-	{"interleave", required_argument, NULL, NODES},
-	{"weighted-interleave", required_argument, NULL, NODES},
-	{"preferred", required_argument, NULL, NODES},
-	{"preferred-many", required_argument, NULL, NODES},
-	{"cpubind", required_argument, NULL, CPU_NODES},
-	{"cpunodebind", required_argument, NULL, CPU_NODES},
-	{"physcpubind", required_argument, NULL, OTHER},
-	{"membind", required_argument, NULL, NODES},
-	{"show", no_argument, NULL, OTHER},
-	{"localalloc", no_argument, NULL, OTHER},
-	{"balancing", no_argument, NULL, OTHER},
-	{"hardware", no_argument, NULL, OTHER},
-	{"shm", required_argument, NULL, OTHER},
-	{"file", required_argument, NULL, OTHER},
-	{"offset", required_argument, NULL, OTHER},
-	{"length", required_argument, NULL, OTHER},
-	{"strict", no_argument, NULL, OTHER},
-	{"shmmode", required_argument, NULL, OTHER},
-	{"dump", no_argument, NULL, OTHER},
-	{"dump-nodes", no_argument, NULL, OTHER},
-	{"shmid", required_argument, NULL, OTHER},
-	{"huge", no_argument, NULL, OTHER},
-	{"touch", no_argument, NULL, OTHER},
-	{"cpu-compress", no_argument, NULL, OTHER},
-	{"verify", no_argument, NULL, OTHER},
-	{"version", no_argument, NULL, OTHER},
+	{"all", no_argument, NULL, 'a'},
+	{"interleave", required_argument, NULL, 'i'},
+	{"weighted-interleave", required_argument, NULL, 'w'},
+	{"preferred", required_argument, NULL, 'p'},
+	{"preferred-many", required_argument, NULL, 'P'},
+	{"cpubind", required_argument, NULL, 'c'},
+	{"cpunodebind", required_argument, NULL, 'N'},
+	{"physcpubind", required_argument, NULL, 'C'},
+	{"membind", required_argument, NULL, 'm'},
+	{"show", no_argument, NULL, 's'},
+	{"localalloc", no_argument, NULL, 'l'},
+	{"balancing", no_argument, NULL, 'b'},
+	{"hardware", no_argument, NULL, 'H'},
+	{"shm", required_argument, NULL, 'S'},
+	{"file", required_argument, NULL, 'f'},
+	{"offset", required_argument, NULL, 'o'},
+	{"length", required_argument, NULL, 'L'},
+	{"strict", no_argument, NULL, 't'},
+	{"shmmode", required_argument, NULL, 'M'},
+	{"dump", no_argument, NULL, 'd'},
+	{"dump-nodes", no_argument, NULL, 'D'},
+	{"shmid", required_argument, NULL, 'I'},
+	{"huge", no_argument, NULL, 'u'},
+	{"touch", no_argument, NULL, 'T'},
+	{"cpu-compress", no_argument, NULL, CPU_COMPRESS},
+	{"verify", no_argument, NULL, 'V'},
+	{"version", no_argument, NULL, VERSION},
 	{},
 };
 #define NUMACTL_LETTERS "+ai:w:p:P:c:N:C:m:slbHS:f:o:L:tM:dDI:uTV"
 
-static int kind_of(int option)
+static bool takes_nodes(int option)
 {
-	switch (option) {
-	case 'i':
-	case 'w':
-	case 'p':
-	case 'P':
-	case 'm':
-		return NODES;
-	case 'c':
-	case 'N':
-		return CPU_NODES;
-	default:
-		return option;
-	}
+	return option > 0 && option < 128 && strchr("iwpPmcN", option);
+}
+
+static bool is_about_cpus(int option)
+{
+	return option == 'c' || option == 'N';
 }
 
 /* The word of the command line in which the last option's value lies, with other nodes for those there. */
@@ -84,14 +76,14 @@ static int resolve(int argc, char **argv, const struct place_machine *machine)
 	/* From the start, whatever was parsed before. */
 	optind = 0;
 	while ((option = getopt_long(argc, argv, NUMACTL_LETTERS, numactl_options, NULL)) >= 0) {
-		int kind = kind_of(option), r;
 		char *nodes;
+		int r;
 
 		if (option == '?')
 			return 0;
-		if (kind != NODES && kind != CPU_NODES)
+		if (!takes_nodes(option))
 			continue;
-		if (tier_place_node_list(optarg, kind == CPU_NODES, machine->topology,
+		if (tier_place_node_list(optarg, is_about_cpus(option), machine->topology,
 					 machine->config, &nodes, &problem) != 0)
 			return tool_fail(&problem);
 		r = strcmp(nodes, optarg) == 0 ? 0 : replace(&argv[optind - 1], optarg, nodes);

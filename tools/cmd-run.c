@@ -59,7 +59,7 @@ static int choose(const struct run_input *input, struct tier_policy *ret)
 	struct tier_place_request request;
 	struct tier_place *place = NULL;
 	struct tier_problem problem = {};
-	bool live = !tool_common.sysroot;
+	bool live = place_is_live();
 	int r = place_request("run", &input->place, live ? &kernel.allowed : NULL, &request);
 
 	if (r == 0 && !live && !input->dry_run)

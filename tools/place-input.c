@@ -108,9 +108,14 @@ int place_read_tiers(const struct tier_place_request *request, struct tier_topol
 	return 0;
 }
 
+bool place_is_live(void)
+{
+	return !tool_common.sysroot || strcmp(tool_common.sysroot, "/") == 0;
+}
+
 int place_needs_machine(const char *verb)
 {
-	if (!tool_common.sysroot || strcmp(tool_common.sysroot, "/") == 0)
+	if (place_is_live())
 		return 0;
 	return tool_fail_text(tool_common.sysroot, "use --dry-run to see what it would do",
 			      "is a dump, on which %s can run nothing", verb);

@@ -40,6 +40,9 @@ int place_request(const char *verb, const struct place_input *input,
 /* Reads the tiers of the nodes if the request depends on them. Returns 0; TOOL_FAILED after saying why. */
 int place_read_tiers(const struct tier_place_request *request, struct tier_topology *topology);
 
+/* Not a dump: what the kernel says of this process belongs to these nodes. */
+bool place_is_live(void);
+
 /* A dump has nodes to look at and none to use. Returns 0; TOOL_FAILED after saying so. */
 int place_needs_machine(const char *verb);
 

@@ -72,7 +72,8 @@ static int check_region(const struct tier_region *region, const char *const *nam
 		    is_named(names, count, other, topology, config))
 			continue;
 		return tier_problem_set(problem, TIER_E_REFUSED, region->name,
-					"name both, or see \"nodes of regions\" in tierctl doctor",
+					"name both, or the node's number where one is taken; see "
+					"\"nodes of regions\" in tierctl doctor",
 					"shares node %d with %s, where its pages could be as well",
 					node->id, other->name);
 	}
@@ -105,7 +106,7 @@ int place_region_nodes(const char *const *names, size_t count, size_t which,
 	return 0;
 }
 
-const char *place_node_regions(const struct tier_topology *topology, int node,
+const char *place_node_regions(const struct tier_topology *topology, int node, const char *between,
 			       char text[static 128])
 {
 	size_t used = 0;
@@ -113,8 +114,8 @@ const char *place_node_regions(const struct tier_topology *topology, int node,
 	text[0] = '\0';
 	for (size_t i = 0; i < topology->region_count && used < 128; i++)
 		if (topology->regions[i].target_node == node)
-			used += (size_t)snprintf(text + used, 128 - used, "%s%s", used ? "," : "",
-						 topology->regions[i].name);
+			used += (size_t)snprintf(text + used, 128 - used, "%s%s",
+						 used ? between : "", topology->regions[i].name);
 	return text;
 }
 
@@ -152,7 +153,7 @@ int tier_place_destination(const char *name, bool typed, const struct tier_topol
 			return 0;
 		}
 		snprintf(object, sizeof(object), "node%d", node->id);
-		place_node_regions(topology, node->id, regions);
+		place_node_regions(topology, node->id, " or ", regions);
 		snprintf(next, sizeof(next), "give %s%s--typed", regions,
 			 regions[0] ? " instead, or " : "");
 		return tier_problem_set(problem, TIER_E_REFUSED, object, next,

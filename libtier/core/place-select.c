@@ -129,7 +129,8 @@ static int explain(const struct tier_place_request *request, const struct tier_p
 	if (!best || best->verdict < TIER_PLACE_NO_MEMORY)
 		return nothing_of(request, place->topology, problem);
 	snprintf(object, sizeof(object), "node%d", best->node->id);
-	place_node_regions(place->topology, best->node->id, regions);
+	place_node_regions(place->topology, best->node->id,
+			   best->verdict == TIER_PLACE_NO_MEMORY ? " " : " --region ", regions);
 	switch (best->verdict) {
 	case TIER_PLACE_NO_MEMORY:
 		snprintf(next, sizeof(next), "tierctl online %s", regions[0] ? regions : "REGION");

@@ -23,8 +23,8 @@ int place_region_nodes(const char *const *names, size_t count, size_t which,
 		       const struct tier_topology *topology, const struct tier_config *config,
 		       struct tier_node_set *set, struct tier_problem *problem);
 
-/* "region0,region1": the regions whose memory goes to a node, cut to fit. Returns @text. */
-const char *place_node_regions(const struct tier_topology *topology, int node,
+/* The regions whose memory goes to a node, with @between between them, cut to fit. Returns @text. */
+const char *place_node_regions(const struct tier_topology *topology, int node, const char *between,
 			       char text[static 128]);
 
 #endif

@@ -104,7 +104,9 @@ def test_run_in_this_process():
 def test_numactl():
     for words, wanted in (
             ("--membind=region0 true", "--membind=2 true"), ("-mregion0 true", "-m2 true"),
-            ("-am region0 true", "-am 2 true"), ("--pref region0 true", "--pref 2 true"),
+            ("-am region0 true", "-am 2 true"), ("--preferred-m region0 true", "--preferred-m 2 true"),
+            # As ambiguous as it is to numactl, which says so.
+            ("--pref region0 true", "--pref region0 true"),
             ("-w 0,region0 true -m region1", "-w 0,2 true -m region1"), ("-P !region0 true", "-P !2 true"),
             ("--interleave=all true", "--interleave=all true"), ("-N 0 -i region0 true", "-N 0 -i 2 true"),
             ("-C region0 -m region0 true", "-C region0 -m 2 true"), ("-m region0 -- -x", "-m 2 -- -x"),

@@ -176,7 +176,7 @@ TEST(typed_node_that_nobody_named)
 	CHECK_EQ(tier_place_select(&request, t, NULL, &place, &problem), TIER_E_REFUSED);
 	CHECK_STR(problem.object, "node3");
 	CHECK_HAS(problem.text, "Switched");
-	CHECK_HAS(problem.next, "--region region3");
+	CHECK_STR(problem.next, "name it: --region region3, or --type Switched");
 	CHECK_EQ(place->nodes[3].verdict, TIER_PLACE_NOT_NAMED);
 	CHECK_EQ(place->nodes[2].verdict, TIER_PLACE_NO_MEMORY);
 	CHECK_EQ(place->nodes[0].verdict, TIER_PLACE_NOT_TIER);
@@ -193,7 +193,7 @@ TEST(nodes_without_memory)
 	CHECK_EQ(tier_place_select(&request, t, NULL, &place, &problem), TIER_E_REFUSED);
 	CHECK_STR(problem.object, "node2");
 	CHECK_HAS(problem.text, "has no memory");
-	CHECK_HAS(problem.next, "tierctl online region2");
+	CHECK_STR(problem.next, "tierctl online region2");
 }
 
 TEST(cpusets)
