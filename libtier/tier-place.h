@@ -226,7 +226,8 @@ int tier_policy_read(struct tier_policy_kernel *ret, struct tier_problem *proble
 /**
  * tier_policy_set() - set this process's policy, which what it executes inherits
  *
- * With MPOL_F_STATIC_NODES: when a node of it comes back, it is meant again, and never another for it.
+ * With MPOL_F_STATIC_NODES: a node whose memory goes and comes back is meant again, and meanwhile no other
+ * is put in for it, but that the kernel takes any node while none is left.
  * Source: set_mempolicy(2).
  *
  * Return: 0; negative errno.

@@ -125,6 +125,27 @@ def case_refused_and_nothing_runs(lab):
     refused(run("--region", "nowhere"), "nowhere", "no region")
 
 
+def case_region_comes_back(lab):
+    """Offline and online again: what was bound to it is bound to it again, for what it allocates then."""
+    a = lab["A"]
+    near, _ = _numbers(a)
+    region = region_of(a, 1)["name"]
+    told = a.tierctl("run", "--region", "near", "--", "bash", "-c", f"""
+set -e
+look() {{ head -n 1 /proc/self/numa_maps | cut -d' ' -f2; }}
+look
+tierctl offline {region} >/dev/null
+tierctl online {region} --zone movable >/dev/null
+look
+hog 32 small 1 >/run/touched & pid=$!
+until grep -q touched /run/touched; do read -t 0.05 <> <(:) || :; done
+grep -o 'anon=.* N{near}=[0-9]*' /proc/$pid/numa_maps | sed 's/.*N{near}=//' | sort -n | tail -n 1
+kill -KILL $pid""", timeout=180)
+    first, second, pages = told.out.split()
+    assert first == second == f"bind=static:{near}", told.out
+    assert int(pages) >= 32 * PAGES_PER_MIB, told.out
+
+
 def _weigh(host, weights):
     for node, weight in weights.items():
         host.run(f"echo {weight} >{WEIGHTS}/node{node}")
@@ -225,7 +246,30 @@ def case_move_by_cgroup(lab):
         told = json.loads(a.tierctl("move", "--pid", str(hogs[0].pid), "--to", "near", "--json").out.splitlines()[-1])
         assert told["pid"] == hogs[0].pid and told["to"] == near and "processes" not in told, told
         _expect(hogs[0], 24, near)
+        done = a.run(*NOBODY, "tierctl", "move", "--cgroup", "job", "--to", "near", check=False)
+        refused(done, "process ", "not permitted")
         for it in hogs:
             it.end()
         refused(a.tierctl("move", "--cgroup", "job", "--to", "near", check=False), "job", "no process")
         a.run(f"rmdir {CGROUPS}/job/inner")
+
+
+def case_which_cgroup(lab):
+    """A name that two have, one of threads, a path that is none."""
+    a = lab["A"]
+
+    def move(name):
+        return a.tierctl("move", "--cgroup", name, "--to", "0", check=False)
+
+    with cgroup(a, "one"), cgroup(a, "two"):
+        a.run(f"cd {CGROUPS} && mkdir one/twin.service two/twin.service two/threads && "
+              "echo threaded >two/threads/cgroup.type")
+        refused(move("twin.service"), "twin.service", "/one/twin.service", "/two/twin.service", "give a path")
+        refused(move("two/twin.service"), "no process")
+        refused(move("/two/threads"), "/two/threads", "has threads")
+        for path in "/three", "one/../../../etc", "/etc/":
+            refused(move(path), path, "no such cgroup")
+        with hog(a, 8, "small", within="one/twin.service"):
+            for name in "one/twin.service", "/one/twin.service", f"{CGROUPS}/one", "one":
+                assert "(1 process) to node 0" in move(name).out, name
+        a.run(f"cd {CGROUPS} && rmdir one/twin.service two/twin.service two/threads")
