@@ -156,6 +156,7 @@ static SD_VARLINK_DEFINE_METHOD(Offers,
 
 static SD_VARLINK_DEFINE_METHOD(Rescan);
 static SD_VARLINK_DEFINE_METHOD(Reload);
+static SD_VARLINK_DEFINE_METHOD(ApplyWeights);
 
 #define GRANT                                                                                      \
 	COMMENT("Path of the control area, name of the portal, its CXL region"),                   \
@@ -247,6 +248,9 @@ SD_VARLINK_DEFINE_INTERFACE(
 		"Read the configuration again. If it is invalid, Refused names file "
 		"and line and the old one stays in force. Needs root"),
 	&vl_method_Reload,
+	SD_VARLINK_SYMBOL_COMMENT(
+		"Set the weights of weighted interleave anew, as after a calibration. Needs root"),
+	&vl_method_ApplyWeights,
 	SD_VARLINK_SYMBOL_COMMENT(
 		"Reserve a slot for sending a VM and ask the hosts of the portal "
 		"for extents; those of this host are granted at once. The flight "

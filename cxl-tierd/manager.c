@@ -101,6 +101,7 @@ struct manager *manager_free(struct manager *manager)
 		return NULL;
 	offline_stop(manager);
 	hold_stop(manager);
+	weights_stop(manager);
 	if (manager->server)
 		sd_varlink_server_shutdown(manager->server);
 	sd_varlink_server_unref(manager->server);
@@ -240,9 +241,12 @@ static int start_event_loop(struct manager *manager)
 
 int manager_release(struct manager *manager)
 {
-	int r = take_lock(manager);
+	int r = take_lock(manager), weights;
 
-	return r ?: hold_release(manager);
+	if (r < 0)
+		return r;
+	weights = weights_release(manager);
+	return hold_release(manager) ?: weights;
 }
 
 int manager_start(struct manager *manager)
@@ -258,6 +262,7 @@ int manager_start(struct manager *manager)
 	/* Before anything touches a portal: one whose device fails may end this process. */
 	guard_load(manager);
 	onlining_load(manager);
+	weights_start(manager);
 	r = start_event_loop(manager);
 	if (r < 0) {
 		log_decision(LOG_ERR, "cxl-tierd", "failed", "event loop: %s", strerror(-r));

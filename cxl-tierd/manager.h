@@ -158,6 +158,7 @@ struct manager {
 	bool retired_unsaved;		   /* the file may not be what the list is */
 	struct retired_rest *retired_rest; /* retired-block.c */
 	struct tier_problem retired_problem;
+	struct weights *weights; /* weights.c; NULL: not of this machine */
 };
 
 /* manager.c */
@@ -432,6 +433,16 @@ void hold_lost(struct manager *manager);
 void hold_stop(struct manager *manager);
 /* Instead of a daemon that was killed; 0 or negative errno, told. */
 int hold_release(struct manager *manager);
+
+/* weights.c: of weighted interleave */
+void weights_start(struct manager *manager);
+/* Sets them as the nodes and the configuration are now; @topology gets the configuration's types. */
+void weights_look(struct manager *manager, struct tier_topology *topology);
+/* The same when somebody asks; not 0: the machine cannot be read. */
+int weights_apply(struct manager *manager, struct tier_problem *problem);
+void weights_stop(struct manager *manager);
+/* Instead of a daemon that was killed; 0 or negative errno, told. */
+int weights_release(struct manager *manager);
 
 /* resident.c: nothing of what onlines memory has to be paged in first */
 void resident_start(const struct manager *manager);

@@ -303,6 +303,7 @@ static int scan_regions(struct manager *manager, bool everything, struct tier_pr
 	retired_save(manager);
 	retired_offline_rest(manager);
 	ras_devices(manager, topology);
+	weights_look(manager, topology);
 	return 0;
 }
 

@@ -269,6 +269,18 @@ static int on_reload(sd_varlink *link, sd_json_variant *parameters, sd_varlink_m
 	return r != 0 ? varlink_refuse(link, &problem) : sd_varlink_reply(link, NULL);
 }
 
+static int on_apply_weights(sd_varlink *link, sd_json_variant *parameters,
+			    sd_varlink_method_flags_t flags, void *userdata)
+{
+	struct tier_problem problem = {};
+	int r;
+
+	if (varlink_denied(link, "ApplyWeights", &r))
+		return r;
+	r = weights_apply(userdata, &problem);
+	return r != 0 ? varlink_refuse(link, &problem) : sd_varlink_reply(link, NULL);
+}
+
 static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *userdata)
 {
 	struct manager *manager = userdata;
@@ -303,10 +315,11 @@ int varlink_start(struct manager *manager)
 			on_online, METHOD("Offline"), on_offline, METHOD("Portals"), on_portals,
 			METHOD("Flights"), on_flights, METHOD("Offers"), on_offers,
 			METHOD("Rescan"), on_rescan, METHOD("Reload"), on_reload,
-			METHOD("BeginFlight"), varlink_on_begin, METHOD("AcceptFlight"),
-			varlink_on_accept, METHOD("EndFlight"), varlink_on_end, METHOD("Events"),
-			varlink_on_events, METHOD("Retired"), varlink_on_retired, METHOD("Retire"),
-			varlink_on_retire, METHOD("Unretire"), varlink_on_unretire);
+			METHOD("ApplyWeights"), on_apply_weights, METHOD("BeginFlight"),
+			varlink_on_begin, METHOD("AcceptFlight"), varlink_on_accept,
+			METHOD("EndFlight"), varlink_on_end, METHOD("Events"), varlink_on_events,
+			METHOD("Retired"), varlink_on_retired, METHOD("Retire"), varlink_on_retire,
+			METHOD("Unretire"), varlink_on_unretire);
 	if (r >= 0)
 		r = sd_varlink_server_bind_disconnect(manager->server, on_disconnect);
 	if (r >= 0)

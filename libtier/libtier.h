@@ -21,5 +21,7 @@
 #include "tier-flight.h"
 #include "tier-ras.h"
 #include "tier-place.h"
+#include "tier-calibration.h"
+#include "tier-weights.h"
 
 #endif

@@ -10,6 +10,13 @@
 #include "tier-online.h"
 #include "tier-topology.h"
 
+/* Who sets the weights of weighted interleave: tier-weights.h. */
+enum tier_weights_policy {
+	TIER_WEIGHTS_AUTO, /* by calibration, else by firmware; the kernel where it does so itself */
+	TIER_WEIGHTS_KERNEL, /* the kernel, by firmware */
+	TIER_WEIGHTS_NO,     /* whoever does */
+};
+
 /* The memory devices of a region that is declared, by serial number, in the order of the interleave. */
 struct tier_config_devices {
 	unsigned count; /* 0: no region is declared */
@@ -29,6 +36,7 @@ struct tier_config_region {
 	struct tier_config_devices create; /* Create=: see tier-declare.h */
 	uint64_t size_bytes;		   /* Size= of a declared region; 0: all of the devices */
 	unsigned granularity_bytes;	   /* InterleaveGranularity=; 0: the window's */
+	unsigned interleave_weight;	   /* InterleaveWeight= of its node; 0: by [Tiering] */
 };
 
 /* [Portal NAME]: a region (Match* as above) or a plain file that this host shares with others. */
@@ -75,6 +83,10 @@ struct tier_config {
 	uint64_t cut_off_usec;		/* [Daemon] CutOffSec=, default 30s */
 	bool recover;			/* [Daemon] Recover=, default yes */
 	char watchdog_device[256];	/* [Daemon] WatchdogDevice=; empty: none */
+
+	enum tier_weights_policy weights;    /* [Tiering] InterleaveWeights=, default auto */
+	unsigned ordinary_interleave_weight; /* [Tiering] OrdinaryInterleaveWeight=; 0: none */
+
 	struct tier_config_region *regions;
 	size_t region_count;
 	struct tier_config_portal *portals;

@@ -75,6 +75,9 @@ struct tier_node {
 	uint64_t write_latency_nsec;
 	uint64_t read_bandwidth_mbps; /* MB/s */
 	uint64_t write_bandwidth_mbps;
+	uint64_t cpu_read_bandwidth_mbps; /* access class 1: from the nearest node with CPUs */
+	uint64_t cpu_write_bandwidth_mbps;
+	int interleave_weight; /* of weighted interleave; TIER_UNKNOWN_INT if the kernel has none */
 	int tier; /* memory tier id; TIER_UNKNOWN_INT if none; by tier_topology_read_tiers() */
 	enum tier_memory_type type;
 	bool type_by_kernel;
@@ -177,6 +180,7 @@ struct tier_hotplug {
 	bool demotion;	    /* /sys/kernel/mm/numa/demotion_enabled */
 	int numa_balancing; /* sysctl value; TIER_UNKNOWN_INT if absent */
 	bool dax_held;	    /* dax devices that arrive stay without a driver, see tier-dax.h */
+	int auto_weights; /* the kernel sets interleave weights itself; TIER_UNKNOWN_INT before Linux 6.16 */
 };
 
 struct tier_topology {

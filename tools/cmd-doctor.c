@@ -259,6 +259,7 @@ static void check_live(struct doctor_report *report, const struct tier_topology 
 		   "systemctl enable --now cxl-tierd", running ? "answers" : "does not answer");
 	check_held(report, topology->hotplug.dax_held, running);
 	doctor_errors(report, running);
+	doctor_leftover_weights(report, running);
 	check_qemu(report);
 }
 
@@ -336,6 +337,7 @@ int cmd_doctor(int argc, char **argv)
 	check_region_nodes(&report, topology);
 	check_typed_nodes(&report, topology);
 	doctor_declared(&report, topology);
+	doctor_calibration(&report, topology);
 	tier_topology_free(topology);
 	r = print_report(&report);
 	free(report.findings);

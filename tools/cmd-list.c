@@ -153,17 +153,17 @@ static int list_regions(const struct tier_topology *topology)
 
 static int list_nodes(const struct tier_topology *topology)
 {
-	static const char *const columns[] = {"NODE",	 "CPUS",     "TYPE", "TOTAL",
-					      "FREE",	 "MOVABLE",  "TIER", "DISTANCE",
-					      "LATENCY", "BANDWIDTH"};
+	static const char *const columns[] = {"NODE",	 "CPUS",      "TYPE",  "TOTAL",
+					      "FREE",	 "MOVABLE",   "TIER",  "DISTANCE",
+					      "LATENCY", "BANDWIDTH", "WEIGHT"};
 	struct tool_table *table;
 
-	if (tool_table_new(&table, columns, COUNT(columns), "rllrrrrlrr") < 0)
+	if (tool_table_new(&table, columns, COUNT(columns), "rllrrrrlrrr") < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < topology->node_count; i++) {
 		const struct tier_node *node = &topology->nodes[i];
 		char id[16], total[16], free_text[16], movable[16], tier[16];
-		char distances[64] = "", latency[64], bandwidth[64];
+		char distances[64] = "", latency[64], bandwidth[64], weight[16];
 		size_t used = 0;
 
 		for (size_t d = 0; d < node->distance_count && used < sizeof(distances); d++)
@@ -181,7 +181,8 @@ static int list_nodes(const struct tier_topology *topology)
 			       pair_text(latency, sizeof(latency), node->read_latency_nsec,
 					 node->write_latency_nsec, " ns"),
 			       pair_text(bandwidth, sizeof(bandwidth), node->read_bandwidth_mbps,
-					 node->write_bandwidth_mbps, " MB/s"));
+					 node->write_bandwidth_mbps, " MB/s"),
+			       node_text(weight, node->interleave_weight));
 	}
 	tool_table_print(table);
 	tool_table_free(table);

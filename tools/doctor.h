@@ -41,4 +41,8 @@ void doctor_rivals(struct doctor_report *report);
 void doctor_errors(struct doctor_report *report, bool running);
 void doctor_retired(struct doctor_report *report, const struct tier_topology *topology);
 
+/* Weights that a killed daemon has left, of this machine; a stale calibration, of a dump as well: doctor-weights.c. */
+void doctor_leftover_weights(struct doctor_report *report, bool running);
+void doctor_calibration(struct doctor_report *report, const struct tier_topology *topology);
+
 #endif

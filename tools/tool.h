@@ -132,6 +132,8 @@ int cmd_explain(int argc, char **argv);
 int cmd_online(int argc, char **argv);
 int cmd_offline(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_weights(int argc, char **argv);
+int cmd_calibrate(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_retired(int argc, char **argv);
 int cmd_retire(int argc, char **argv);

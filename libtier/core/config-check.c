@@ -164,11 +164,16 @@ static const char *difference(const struct tier_config_region *a,
 		snprintf(second, 32, "Type=%s", tier_memory_type_name(b->type));
 		return "Type";
 	}
-	if (a->weight == b->weight)
+	if (a->weight != b->weight) {
+		snprintf(first, 32, "Weight=%u", a->weight);
+		snprintf(second, 32, "Weight=%u", b->weight);
+		return "Weight";
+	}
+	if (a->interleave_weight == b->interleave_weight)
 		return NULL;
-	snprintf(first, 32, "Weight=%u", a->weight);
-	snprintf(second, 32, "Weight=%u", b->weight);
-	return "Weight";
+	snprintf(first, 32, "InterleaveWeight=%u", a->interleave_weight);
+	snprintf(second, 32, "InterleaveWeight=%u", b->interleave_weight);
+	return "InterleaveWeight";
 }
 
 static int check_pair(const struct tier_config *config, const struct tier_config_region *first,
@@ -203,6 +208,13 @@ static int check_rule(const struct tier_config *config, const struct tier_config
 			"Online=kernel of %s contradicts its Type=%s (%s): such memory "
 			"has no kernel zone",
 			head, tier_memory_type_name(rule->type),
+			config_where(config, head, "Type", other_place));
+	if (rule->interleave_weight && rule->type > TIER_MEMORY_LOCAL)
+		return config_contradiction(
+			problem, config_where(config, head, "InterleaveWeight", place),
+			"InterleaveWeight=%u of %s contradicts its Type=%s (%s): nobody's pages "
+			"are spread over such memory",
+			rule->interleave_weight, head, tier_memory_type_name(rule->type),
 			config_where(config, head, "Type", other_place));
 	if (rule->online == TIER_ONLINE_MOVABLE && config->ratio_percent == 0)
 		return config_contradiction(

@@ -3,6 +3,7 @@
 
 #include "config-keys.h"
 #include "tier-portal.h"
+#include "tier-weights.h"
 #include "util.h"
 
 #define NAME_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
@@ -161,6 +162,36 @@ static int store_weight(void *field, size_t bytes, const char *value, const char
 	return 0;
 }
 static_assert(TIER_WEIGHT_MAX == 1000, "store_weight() says so");
+
+static int store_interleave_weight(void *field, size_t bytes, const char *value,
+				   const char **ret_reason)
+{
+	if (value[0] == '\0') {
+		*(unsigned *)field = 0;
+		return 0;
+	}
+	if (store_unsigned(field, value, 1, TIER_INTERLEAVE_WEIGHT_MAX) < 0)
+		return refuse(ret_reason,
+			      "not a whole number from 1 to 255, which the kernel has room for");
+	return 0;
+}
+static_assert(TIER_INTERLEAVE_WEIGHT_MAX == 255, "store_interleave_weight() says so");
+
+static int store_weights(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	static const char *const words[] = {
+		[TIER_WEIGHTS_AUTO] = "auto",
+		[TIER_WEIGHTS_KERNEL] = "kernel",
+		[TIER_WEIGHTS_NO] = "no",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (streq(value, words[i])) {
+			*(enum tier_weights_policy *)field = (enum tier_weights_policy)i;
+			return 0;
+		}
+	return refuse(ret_reason, "not one of auto, kernel, no");
+}
 
 /* "2", "0.5", "30s": microseconds. */
 static int store_seconds(void *field, size_t bytes, const char *value, const char **ret_reason)
@@ -375,6 +406,7 @@ static int store_argument(void *field, size_t bytes, const char *value, const ch
 #define KEY(section, type, name, field, store, fallback)                                           \
 	{section, name, store, offsetof(type, field), sizeof(((type *)0)->field), fallback}
 #define DAEMON(...)  KEY(CONFIG_DAEMON, struct tier_config, __VA_ARGS__)
+#define TIERING(...) KEY(CONFIG_TIERING, struct tier_config, __VA_ARGS__)
 #define REGION(...)  KEY(CONFIG_REGION, struct tier_config_region, __VA_ARGS__)
 #define PORTAL(...)  KEY(CONFIG_PORTAL, struct tier_config_portal, __VA_ARGS__)
 #define MACHINE(...) KEY(CONFIG_MACHINE, struct tier_config_machine, __VA_ARGS__)
@@ -389,6 +421,9 @@ const struct config_key config_keys[] = {
 	DAEMON("CutOffSec", cut_off_usec, store_seconds, "30"),
 	DAEMON("Recover", recover, store_bool, "yes"),
 	DAEMON("WatchdogDevice", watchdog_device, store_device, NULL),
+	TIERING("InterleaveWeights", weights, store_weights, "auto"),
+	TIERING("OrdinaryInterleaveWeight", ordinary_interleave_weight, store_interleave_weight,
+		NULL),
 	REGION("MatchSerial", match_serial, store_serial, NULL),
 	REGION("MatchUUID", match_uuid, store_uuid, NULL),
 	REGION("MatchPath", match_path, store_sysfs_path, NULL),
@@ -398,6 +433,7 @@ const struct config_key config_keys[] = {
 	REGION("Create", create, store_devices, NULL),
 	REGION("Size", size_bytes, store_region_size, NULL),
 	REGION("InterleaveGranularity", granularity_bytes, store_granularity, NULL),
+	REGION("InterleaveWeight", interleave_weight, store_interleave_weight, NULL),
 	PORTAL("MatchSerial", match_serial, store_serial, NULL),
 	PORTAL("MatchUUID", match_uuid, store_uuid, NULL),
 	PORTAL("MatchPath", match_path, store_sysfs_path, NULL),

@@ -18,6 +18,7 @@ int tier_config_new(struct tier_config **ret)
 	if (!config)
 		return -ENOMEM;
 	config_section_defaults(CONFIG_DAEMON, config);
+	config_section_defaults(CONFIG_TIERING, config);
 	*ret = config;
 	return 0;
 }
@@ -112,9 +113,8 @@ static_assert(offsetof(struct tier_config_region, name) == 0 &&
 static int open_section(struct parser *p, char *head)
 {
 	static const char *const kinds[] = {
-		[CONFIG_DAEMON] = "Daemon",
-		[CONFIG_REGION] = "Region",
-		[CONFIG_PORTAL] = "Portal",
+		[CONFIG_DAEMON] = "Daemon",   [CONFIG_TIERING] = "Tiering",
+		[CONFIG_REGION] = "Region",   [CONFIG_PORTAL] = "Portal",
 		[CONFIG_MACHINE] = "Machine",
 	};
 	struct tier_config *config = p->config;
@@ -129,14 +129,15 @@ static int open_section(struct parser *p, char *head)
 		;
 	if (i == ARRAY_SIZE(kinds))
 		return complain(p,
-				"unknown section [%s]; there are Daemon, Region, Portal, Machine",
+				"unknown section [%s]; there are Daemon, Tiering, Region, Portal, "
+				"Machine",
 				quote(shown, head));
 	p->section = (enum config_section)i;
 	p->in_section = true;
 	snprintf(p->head, sizeof(p->head), "[%s%s%.68s]", kinds[i], *name ? " " : "", name);
-	if (p->section == CONFIG_DAEMON) {
+	if (p->section == CONFIG_DAEMON || p->section == CONFIG_TIERING) {
 		p->target = config;
-		return *name ? complain(p, "section [Daemon] takes no name") : 0;
+		return *name ? complain(p, "section [%s] takes no name", kinds[i]) : 0;
 	}
 	if (*name == '\0')
 		return complain(p, "section [%s] needs a name: [%s NAME]", kinds[i], kinds[i]);

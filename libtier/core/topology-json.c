@@ -58,6 +58,9 @@ static int build_node(const void *element, sd_json_variant **ret)
 			      JSON_U64("write_latency_nsec", n->write_latency_nsec),
 			      JSON_U64("read_bandwidth_mbps", n->read_bandwidth_mbps),
 			      JSON_U64("write_bandwidth_mbps", n->write_bandwidth_mbps),
+			      JSON_U64("cpu_read_bandwidth_mbps", n->cpu_read_bandwidth_mbps),
+			      JSON_U64("cpu_write_bandwidth_mbps", n->cpu_write_bandwidth_mbps),
+			      JSON_NODE("interleave_weight", n->interleave_weight),
 			      JSON_NODE("tier", n->tier), JSON_MEMORY_TYPE("type", n->type),
 			      SD_JSON_BUILD_PAIR_BOOLEAN("type_by_kernel", n->type_by_kernel),
 			      SD_JSON_BUILD_PAIR_VARIANT("distances", distances));
@@ -181,7 +184,8 @@ static int build_hotplug(const struct tier_hotplug *h, sd_json_variant **ret)
 			      SD_JSON_BUILD_PAIR_BOOLEAN("init_on_free", h->init_on_free),
 			      SD_JSON_BUILD_PAIR_BOOLEAN("demotion", h->demotion),
 			      JSON_NODE("numa_balancing", h->numa_balancing),
-			      SD_JSON_BUILD_PAIR_BOOLEAN("dax_held", h->dax_held));
+			      SD_JSON_BUILD_PAIR_BOOLEAN("dax_held", h->dax_held),
+			      JSON_NODE("auto_weights", h->auto_weights));
 }
 
 int tier_topology_to_json(const struct tier_topology *t, char **ret_json)

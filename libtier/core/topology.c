@@ -10,6 +10,7 @@ int tier_topology_new(struct tier_topology **ret)
 	if (!topology)
 		return -ENOMEM;
 	topology->hotplug.numa_balancing = TIER_UNKNOWN_INT;
+	topology->hotplug.auto_weights = TIER_UNKNOWN_INT;
 	*ret = topology;
 	return 0;
 }
@@ -49,6 +50,8 @@ struct tier_node *topology_add_node(struct tier_topology *topology, int id)
 	node->present_kernel_bytes = node->present_movable_bytes = TIER_UNKNOWN_U64;
 	node->read_latency_nsec = node->write_latency_nsec = TIER_UNKNOWN_U64;
 	node->read_bandwidth_mbps = node->write_bandwidth_mbps = TIER_UNKNOWN_U64;
+	node->cpu_read_bandwidth_mbps = node->cpu_write_bandwidth_mbps = TIER_UNKNOWN_U64;
+	node->interleave_weight = TIER_UNKNOWN_INT;
 	return node;
 }
 

@@ -52,18 +52,20 @@ static void read_access(const struct sysfs *sysfs, struct tier_node *node)
 		const char *name;
 		uint64_t *value;
 	} attributes[] = {
-		{"read_latency", &node->read_latency_nsec},
-		{"write_latency", &node->write_latency_nsec},
-		{"read_bandwidth", &node->read_bandwidth_mbps},
-		{"write_bandwidth", &node->write_bandwidth_mbps},
+		{"access0/initiators/read_latency", &node->read_latency_nsec},
+		{"access0/initiators/write_latency", &node->write_latency_nsec},
+		{"access0/initiators/read_bandwidth", &node->read_bandwidth_mbps},
+		{"access0/initiators/write_bandwidth", &node->write_bandwidth_mbps},
+		{"access1/initiators/read_bandwidth", &node->cpu_read_bandwidth_mbps},
+		{"access1/initiators/write_bandwidth", &node->cpu_write_bandwidth_mbps},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(attributes); i++) {
 		uint64_t value;
 
 		/* The kernel says 0 for what no table told it. */
-		if (sysfs_read_u64(sysfs, &value, "%s/node%d/access0/initiators/%s", nodes_path,
-				   node->id, attributes[i].name) == 0 &&
+		if (sysfs_read_u64(sysfs, &value, "%s/node%d/%s", nodes_path, node->id,
+				   attributes[i].name) == 0 &&
 		    value != 0)
 			*attributes[i].value = value;
 	}
@@ -117,6 +119,8 @@ int topology_read_nodes(const struct sysfs *sysfs, struct tier_topology *topolog
 					nodes_path, node->id);
 		read_meminfo(sysfs, node);
 		read_access(sysfs, node);
+		(void)sysfs_read_int(sysfs, &node->interleave_weight,
+				     "sys/kernel/mm/mempolicy/weighted_interleave/node%u", id);
 		node->type = topology_read_type(sysfs, "%s/node%u/memory_type", nodes_path, id);
 		node->type_by_kernel = node->type != TIER_MEMORY_UNKNOWN;
 		r = read_distances(sysfs, &names, node);

@@ -28,6 +28,7 @@ static void read_hotplug(const struct sysfs *sysfs, struct tier_hotplug *hotplug
 	_cleanup_free_ char *line = NULL;
 	char text[32];
 	uint64_t ratio;
+	bool automatic;
 
 	(void)sysfs_read_string(sysfs, hotplug->auto_online, sizeof(hotplug->auto_online),
 				"sys/devices/system/memory/auto_online_blocks");
@@ -41,6 +42,9 @@ static void read_hotplug(const struct sysfs *sysfs, struct tier_hotplug *hotplug
 	if (sysfs_read_string(sysfs, text, sizeof(text), "%s/memmap_on_memory", parameters) == 0)
 		hotplug->memmap_on_memory = text[0] == 'Y' || text[0] == '1' || text[0] == 'f';
 	(void)sysfs_read_bool(sysfs, &hotplug->demotion, "sys/kernel/mm/numa/demotion_enabled");
+	if (sysfs_read_bool(sysfs, &automatic,
+			    "sys/kernel/mm/mempolicy/weighted_interleave/auto") == 0)
+		hotplug->auto_weights = automatic;
 	(void)sysfs_read_int(sysfs, &hotplug->numa_balancing, "proc/sys/kernel/numa_balancing");
 	(void)dax_is_held(sysfs, &hotplug->dax_held);
 	if (sysfs_read_text(sysfs, &line, "proc/cmdline") == 0)

@@ -106,7 +106,7 @@ def check_completion(program, complete):
 
 def keys_in_code(text):
     return {(section.capitalize(), key)
-            for section, key in re.findall(r'^\t(DAEMON|REGION|PORTAL|MACHINE)\("(\w+)"', text, re.M)}
+            for section, key in re.findall(r'^\t(DAEMON|TIERING|REGION|PORTAL|MACHINE)\("(\w+)"', text, re.M)}
 
 
 def keys_in_page(text):

@@ -226,6 +226,7 @@ def test_permissions(directory):
         "Offline": {"region": "region0"},
         "Rescan": {},
         "Reload": {},
+        "ApplyWeights": {},
         "BeginFlight": {"vm": "box", "destination": "B", "ramBytes": MIB},
         "AcceptFlight": {"portal": "lake", "source": 0, "sourceSlot": 0, "flight": uuid},
         "EndFlight": {"flight": uuid},
