@@ -133,15 +133,15 @@ static struct tier_calibration *load_calibration(struct manager *manager)
 	return calibration;
 }
 
-void weights_look(struct manager *manager, struct tier_topology *topology)
+/* True: what was there before is there again, and has to be looked at. */
+static bool look_once(struct manager *manager, struct tier_topology *topology)
 {
 	_cleanup_(tier_weights_plan_freep) struct tier_weights_plan *plan = NULL;
 	struct tier_machine_identity identity;
 	struct tier_calibration *calibration;
 	struct tier_weights_input input = {.topology = topology, .config = manager->config};
+	bool before = manager->weights->saved;
 
-	if (!manager->weights || manager->weights->unknown)
-		return;
 	tier_config_types(manager->config, topology);
 	calibration = load_calibration(manager);
 	input.calibration = calibration;
@@ -151,6 +151,18 @@ void weights_look(struct manager *manager, struct tier_topology *topology)
 	if (tier_plan_weights(&input, &plan) == 0)
 		carry_out(manager, plan);
 	tier_calibration_free(calibration);
+	return before && !manager->weights->saved;
+}
+
+void weights_look(struct manager *manager, struct tier_topology *topology)
+{
+	_cleanup_(tier_topology_freep) struct tier_topology *again = NULL;
+	struct tier_problem problem = {};
+
+	if (!manager->weights || manager->weights->unknown || !look_once(manager, topology))
+		return;
+	if (tier_topology_read(manager->options.sysroot, &again, &problem) == 0)
+		(void)look_once(manager, again);
 }
 
 int weights_apply(struct manager *manager, struct tier_problem *problem)

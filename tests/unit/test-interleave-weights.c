@@ -340,6 +340,16 @@ TEST(the_configuration_goes_before_all)
 	check_step(1, 1, 2, 255);
 	CHECK_EQ(plan->weights[1].source, TIER_WEIGHT_FIXED);
 	CHECK_HAS(plan->weights[1].reason, "[Region near]");
+	CHECK_HAS(plan->reason, "by the configuration, which fixes all of them");
+	/* And what is left is weighed by itself. */
+	add_node(2, 1, 32000);
+	configure("[Region near]\nMatchSerial=7\nInterleaveWeight=255\n");
+	measured(2, 30000, 0);
+	make_plan(false);
+	CHECK_EQ(plan->weights[0].source, TIER_WEIGHT_CALIBRATION);
+	CHECK_EQ(plan->weights[1].source, TIER_WEIGHT_FIXED);
+	CHECK_EQ(plan->weights[0].wanted, 21);
+	CHECK_EQ(plan->weights[2].wanted, 10);
 	end();
 }
 
@@ -410,6 +420,74 @@ TEST(the_kernel_gets_them_back_when_it_is_right)
 	topology->nodes[1].cpu_write_bandwidth_mbps = TIER_UNKNOWN_U64;
 	make_plan(true);
 	CHECK_EQ(plan->action, TIER_WEIGHTS_WRITE);
+	end();
+}
+
+/* Somebody's own weights, over which InterleaveWeights=kernel has switched the mode on. */
+TEST(a_mode_that_nobody_asks_for_any_more_goes)
+{
+	begin();
+	add_node(0, 5, 80000);
+	add_node(1, 2, 32000);
+	saved.auto_weights = 0;
+	saved.auto_written = true;
+	wrote(0, 9, 9);
+	wrote(1, 1, 1);
+	configure("[Tiering]\nInterleaveWeights=kernel\n");
+	make_plan(true);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
+	configure("");
+	make_plan(true);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_RESTORE);
+	end();
+}
+
+/* Linux without our series does not tell the bandwidth of a region's node, and weighs it all the same. */
+TEST(a_kernel_that_knows_more_than_it_tells_is_left_alone)
+{
+	begin();
+	add_node(0, 6, 80000);
+	add_node(1, 3, 40000);
+	add_node(2, 1, TIER_UNKNOWN_U64);
+	add_region(2, 7);
+	make_plan(false);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
+	CHECK_HAS(plan->reason, "knows more of node 2 than it tells");
+	CHECK_EQ(plan->weights[0].source, TIER_WEIGHT_LEFT);
+	/* A weight that is fixed does not change the others, now or at the next look. */
+	configure("[Region x]\nMatchSerial=7\nInterleaveWeight=4\n"
+		  "");
+	topology->nodes[1].cpu_read_bandwidth_mbps = TIER_UNKNOWN_U64;
+	topology->nodes[1].cpu_write_bandwidth_mbps = TIER_UNKNOWN_U64;
+	make_plan(false);
+	CHECK_EQ(plan->step_count, 1);
+	check_step(0, 2, 1, 4);
+	wrote(0, 6, 6);
+	wrote(1, 3, 3);
+	wrote(2, 1, 4);
+	topology->hotplug.auto_weights = 0;
+	topology->nodes[2].interleave_weight = 4;
+	make_plan(true);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
+	/* It is asked again when nothing is fixed any more. */
+	configure("");
+	make_plan(true);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_RESTORE);
+	end();
+}
+
+/* Else they would be written and put back at every other look. */
+TEST(equal_weights_of_ours_stay_while_nothing_is_known)
+{
+	begin();
+	add_node(0, 1, TIER_UNKNOWN_U64);
+	add_node(1, 1, 32000);
+	topology->hotplug.auto_weights = 0;
+	wrote(0, 1, 1);
+	wrote(1, 32, 1);
+	make_plan(true);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
+	CHECK_HAS(plan->reason, "bandwidth of node 0");
 	end();
 }
 

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "interleave-plan.h"
+
+/* Whose figures the weights of weighted interleave come from. */
+
+bool weights_are_foreign(const struct planner *p)
+{
+	const struct tier_weights_saved *saved = p->in->saved;
+	const struct tier_weights_plan *plan = p->plan;
+
+	if (plan->auto_weights == 1)
+		return false;
+	if (!saved && plan->auto_weights == 0)
+		return true;
+	if (saved && saved->auto_written)
+		return true;
+	for (size_t i = 0; i < plan->weight_count; i++) {
+		const struct tier_weight *weight = &plan->weights[i];
+		bool known = false;
+
+		if (!takes_part(p, weight))
+			continue;
+		/* A kernel without a mode of its own begins with 1. */
+		if (!saved && weight->present != 1)
+			return true;
+		for (size_t j = 0; saved && j < saved->node_count; j++) {
+			const struct tier_weight_saved *s = &saved->nodes[j];
+
+			known |= s->node == weight->node;
+			if (s->node == weight->node && weight->present != (int)s->written &&
+			    weight->present != (int)s->before)
+				return true;
+		}
+		if (saved && !known && plan->auto_weights == TIER_UNKNOWN_INT &&
+		    weight->present != 1)
+			return true;
+	}
+	return false;
+}
+
+/* What the configuration has for a node. Of two regions on one node the smaller counts. */
+void weights_take_fixed(struct planner *p, struct tier_weight *weight)
+{
+	const struct tier_topology *topology = p->in->topology;
+	const struct tier_config *config = p->in->config;
+	const char *name = NULL;
+	bool ordinary = true;
+	unsigned wanted = 0;
+
+	for (size_t i = 0; i < topology->region_count; i++) {
+		const struct tier_config_region *rule;
+
+		if (topology->regions[i].target_node != weight->node)
+			continue;
+		ordinary = false;
+		rule = tier_config_region_rule(config, &topology->regions[i]);
+		if (!rule || !rule->interleave_weight ||
+		    (wanted && wanted <= rule->interleave_weight))
+			continue;
+		wanted = rule->interleave_weight;
+		name = rule->name;
+	}
+	if (ordinary && config->ordinary_interleave_weight)
+		weight_decide(weight, TIER_WEIGHT_FIXED, config->ordinary_interleave_weight,
+			      "OrdinaryInterleaveWeight= of [Tiering]");
+	else if (wanted)
+		weight_decide(weight, TIER_WEIGHT_FIXED, wanted, "InterleaveWeight= of [Region %s]",
+			      name);
+	else
+		return;
+	p->fixed = true;
+}
+
+/* Does the calibration hold for all of them? Figures of two sources cannot be compared. */
+bool weights_take_calibration(struct planner *p, char why[static 200])
+{
+	const struct tier_calibration *calibration = p->in->calibration;
+	struct tier_weights_plan *plan = p->plan;
+	char stale[160] = "which machine this is, is not known";
+
+	why[0] = '\0';
+	if (!calibration)
+		return false;
+	for (size_t i = 0; i < plan->weight_count; i++) {
+		struct tier_weight *weight = &plan->weights[i];
+
+		if (!is_weighed(p, weight))
+			continue;
+		if (!p->in->identity ||
+		    tier_calibration_stale(calibration, p->in->identity, p->in->topology,
+					   weight->node, stale)) {
+			snprintf(why, 200, "; the calibration is stale: %s", stale);
+			return false;
+		}
+	}
+	for (size_t i = 0; i < plan->weight_count; i++)
+		plan->weights[i].mbps = tier_calibration_mbps(calibration, plan->weights[i].node);
+	return true;
+}
+
+/* Tasks run on CPUs, so access class 1 counts; class 0 may be that of a device which is nearer. */
+static uint64_t firmware_mbps(const struct tier_node *node)
+{
+	uint64_t mbps = slower_mbps(node->cpu_read_bandwidth_mbps, node->cpu_write_bandwidth_mbps);
+
+	return mbps != TIER_UNKNOWN_U64
+		       ? mbps
+		       : slower_mbps(node->read_bandwidth_mbps, node->write_bandwidth_mbps);
+}
+
+int weights_take_firmware(struct planner *p)
+{
+	int missing = TIER_ABSENT_NODE;
+
+	for (size_t i = 0; i < p->plan->weight_count; i++) {
+		struct tier_weight *weight = &p->plan->weights[i];
+
+		weight->mbps = firmware_mbps(node_of(p, weight));
+		if (is_weighed(p, weight) && weight->mbps == TIER_UNKNOWN_U64 && missing < 0)
+			missing = weight->node;
+	}
+	return missing;
+}
