@@ -108,6 +108,11 @@ static void carry_out(struct manager *manager, const struct tier_weights_plan *p
 			tell_steps(plan, "would-weigh", true);
 	} else if (plan->action == TIER_WEIGHTS_RESTORE) {
 		put_back(manager);
+	} else if (plan->action == TIER_WEIGHTS_REFRESH) {
+		if (tier_weights_refresh(NULL, plan, &weights->saved, &problem) != 0) {
+			fail(manager, &problem);
+			return;
+		}
 	} else if (plan->action == TIER_WEIGHTS_WRITE) {
 		if (tier_weights_apply(NULL, plan, &weights->saved, &problem) != 0) {
 			fail(manager, &problem);
@@ -133,14 +138,15 @@ static struct tier_calibration *load_calibration(struct manager *manager)
 	return calibration;
 }
 
-/* True: what was there before is there again, and has to be looked at. */
-static bool look_once(struct manager *manager, struct tier_topology *topology)
+/* True: the kernel's own, or those of before, are there again, and have to be looked at. */
+static bool look_once(struct manager *manager, struct tier_topology *topology, bool again)
 {
 	_cleanup_(tier_weights_plan_freep) struct tier_weights_plan *plan = NULL;
 	struct tier_machine_identity identity;
 	struct tier_calibration *calibration;
-	struct tier_weights_input input = {.topology = topology, .config = manager->config};
-	bool before = manager->weights->saved;
+	struct tier_weights_input input = {
+		.topology = topology, .config = manager->config, .refreshed = again};
+	bool changed = false;
 
 	tier_config_types(manager->config, topology);
 	calibration = load_calibration(manager);
@@ -148,10 +154,13 @@ static bool look_once(struct manager *manager, struct tier_topology *topology)
 	input.saved = manager->weights->saved;
 	if (calibration && tier_machine_identity_read(NULL, &identity, NULL) == 0)
 		input.identity = &identity;
-	if (tier_plan_weights(&input, &plan) == 0)
+	if (tier_plan_weights(&input, &plan) == 0) {
 		carry_out(manager, plan);
+		changed = plan->action == TIER_WEIGHTS_RESTORE ||
+			  plan->action == TIER_WEIGHTS_REFRESH;
+	}
 	tier_calibration_free(calibration);
-	return before && !manager->weights->saved;
+	return changed && !manager_dry_run(manager);
 }
 
 void weights_look(struct manager *manager, struct tier_topology *topology)
@@ -159,10 +168,10 @@ void weights_look(struct manager *manager, struct tier_topology *topology)
 	_cleanup_(tier_topology_freep) struct tier_topology *again = NULL;
 	struct tier_problem problem = {};
 
-	if (!manager->weights || manager->weights->unknown || !look_once(manager, topology))
+	if (!manager->weights || manager->weights->unknown || !look_once(manager, topology, false))
 		return;
 	if (tier_topology_read(manager->options.sysroot, &again, &problem) == 0)
-		(void)look_once(manager, again);
+		(void)look_once(manager, again, true);
 }
 
 int weights_apply(struct manager *manager, struct tier_problem *problem)

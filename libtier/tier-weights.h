@@ -34,6 +34,7 @@ enum tier_weights_action {
 	TIER_WEIGHTS_NOTHING, /* what is there stays */
 	TIER_WEIGHTS_WRITE,   /* the steps */
 	TIER_WEIGHTS_RESTORE, /* what was there before the first write */
+	TIER_WEIGHTS_REFRESH, /* the kernel is to compute its own anew */
 };
 
 struct tier_weight {
@@ -92,6 +93,7 @@ struct tier_weights_input {
 	const struct tier_calibration *calibration;   /* NULL: none */
 	const struct tier_machine_identity *identity; /* of this machine; NULL: unknown */
 	const struct tier_weights_saved *saved;	      /* NULL: nothing of ours is there */
+	bool refreshed; /* the kernel has computed its weights anew for these very nodes */
 };
 
 /**
@@ -140,6 +142,19 @@ int tier_weights_saved_load(const char *sysroot, struct tier_weights_saved **ret
  */
 int tier_weights_apply(const char *sysroot, const struct tier_weights_plan *plan,
 		       struct tier_weights_saved **saved, struct tier_problem *problem);
+
+/**
+ * tier_weights_refresh() - have the kernel compute its own weights anew
+ * @plan: what is there
+ * @saved: as for tier_weights_apply(); as before unless the kernel's mode does not come back
+ *
+ * The kernel does so when bandwidths come, and for a CXL region's node only once: not when its memory goes offline and
+ * comes again (cxl_region_perf_attrs_callback()). Its mode is switched off and on.
+ *
+ * Return: 0; negative errno: what was there is then in TIER_WEIGHTS_PATH if it is not there any more.
+ */
+int tier_weights_refresh(const char *sysroot, const struct tier_weights_plan *plan,
+			 struct tier_weights_saved **saved, struct tier_problem *problem);
 
 /**
  * tier_weights_restore() - put back what was there before the first write

@@ -246,22 +246,31 @@ static int run(const struct options *options, const struct tier_topology *topolo
 	return r;
 }
 
+static void print_list(const int *nodes, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		printf("%s%d", i ? "," : "", nodes[i]);
+}
+
 static int say(const struct chosen *chosen, const struct tier_topology *topology)
 {
+	uint64_t bytes = bytes_needed(topology);
+	bool first = true;
 	char size[16];
 
-	tool_bytes(size, bytes_needed(topology));
+	printf(tool_common.json ? "{\"nodes\":[" : "Would measure the memory of node ");
+	print_list(chosen->nodes, chosen->count);
+	printf(tool_common.json ? "],\"cpu_nodes\":[" : " from the CPUs of node ");
+	for (size_t i = 0; i < topology->node_count; i++) {
+		if (!topology->nodes[i].has_cpu)
+			continue;
+		printf("%s%d", first ? "" : ",", topology->nodes[i].id);
+		first = false;
+	}
 	if (tool_common.json)
-		printf("{\"nodes\":[");
+		printf("],\"bytes\":%" PRIu64 ",\"dry_run\":true}\n", bytes);
 	else
-		printf("Would measure, with %s of each, from the CPUs of %zu nodes, node", size,
-		       chosen->cpu_nodes);
-	for (size_t i = 0; i < chosen->count; i++)
-		printf("%s%d", i ? "," : tool_common.json ? "" : " ", chosen->nodes[i]);
-	if (tool_common.json)
-		printf("],\"bytes\":%" PRIu64 ",\"dry_run\":true}\n", bytes_needed(topology));
-	else
-		printf(".\n");
+		printf(", with %s of each.\n", tool_bytes(size, bytes));
 	return TOOL_OK;
 }
 
@@ -304,7 +313,8 @@ int cmd_calibrate(int argc, char **argv)
 		r = check_room(topology, &chosen);
 	if (r == 0)
 		r = check_busy(&options);
-	if (r == 0 && tier_machine_identity_read(tool_common.sysroot, &identity, &problem) != 0)
+	if (r == 0 && !options.dry_run &&
+	    tier_machine_identity_read(tool_common.sysroot, &identity, &problem) != 0)
 		r = tool_fail(&problem);
 	if (r == 0)
 		r = options.dry_run ? say(&chosen, topology)

@@ -42,6 +42,9 @@ static int print_table(const struct tier_weights_plan *plan)
 		printf("cxl-tierd changes %zu of them, if it runs, at its next look at the "
 		       "nodes.\n",
 		       plan->step_count);
+	else if (plan->action == TIER_WEIGHTS_REFRESH)
+		printf("cxl-tierd has the kernel do so, if it runs, at its next look at the "
+		       "nodes.\n");
 	else if (plan->action == TIER_WEIGHTS_RESTORE)
 		printf("cxl-tierd puts back what was there before it, if it runs.\n");
 	return 0;

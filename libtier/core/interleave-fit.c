@@ -142,3 +142,11 @@ int weights_kernel_knows(const struct planner *p, bool *ret)
 	*ret = plan->auto_weights == 1 && !same;
 	return 0;
 }
+
+bool weights_kernel_has(const struct planner *p)
+{
+	for (size_t i = 0; i < p->plan->weight_count; i++)
+		if (kernel_mbps(node_of(p, &p->plan->weights[i])) > 0)
+			return true;
+	return false;
+}

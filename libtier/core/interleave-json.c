@@ -59,6 +59,7 @@ int tier_weights_plan_to_json(const struct tier_weights_plan *plan, char **ret_j
 		[TIER_WEIGHTS_NOTHING] = "nothing",
 		[TIER_WEIGHTS_WRITE] = "write",
 		[TIER_WEIGHTS_RESTORE] = "restore",
+		[TIER_WEIGHTS_REFRESH] = "refresh",
 	};
 	_cleanup_json_ sd_json_variant *weights = NULL, *steps = NULL, *whole = NULL;
 	int r = build_weights(plan, &weights);

@@ -63,5 +63,7 @@ int weights_keep(const struct planner *p, enum tier_weight_source source, bool *
 int weights_kernel_fits(const struct planner *p, enum tier_weight_source source, bool *ret);
 /* Has the kernel computed what is there from more than it tells? */
 int weights_kernel_knows(const struct planner *p, bool *ret);
+/* Has it any bandwidth to compute from? */
+bool weights_kernel_has(const struct planner *p);
 
 #endif

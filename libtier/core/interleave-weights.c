@@ -94,7 +94,8 @@ static int plan_foreign(struct planner *p)
 }
 
 /* Are they to be as they were before the first write? Then what is there next is decided about anew. */
-static bool is_over(struct planner *p, enum tier_weight_source source, bool kernel_right, bool kept)
+static bool is_over(struct planner *p, enum tier_weight_source source, bool kernel_right, bool kept,
+		    const char *why)
 {
 	const struct tier_weights_saved *saved = p->in->saved;
 
@@ -107,9 +108,9 @@ static bool is_over(struct planner *p, enum tier_weight_source source, bool kern
 	if (saved->auto_weights != 1 || p->plan->auto_weights != 0)
 		return false;
 	if (kernel_right)
-		conclude(p, TIER_WEIGHTS_RESTORE, "the kernel's own weights are right");
+		conclude(p, TIER_WEIGHTS_RESTORE, "the kernel's own weights are right%s", why);
 	else if (source == TIER_WEIGHT_EQUAL && !kept)
-		conclude(p, TIER_WEIGHTS_RESTORE, "bandwidths are not known any more");
+		conclude(p, TIER_WEIGHTS_RESTORE, "bandwidths are not known any more%s", why);
 	return p->plan->action == TIER_WEIGHTS_RESTORE;
 }
 
@@ -123,6 +124,8 @@ static void explain(struct planner *p, enum tier_weight_source source, bool kept
 		weighed += is_weighed(p, &p->plan->weights[i]);
 	if (weighed == 0)
 		conclude(p, TIER_WEIGHTS_WRITE, "by the configuration, which fixes all of them");
+	else if (weighed == 1 && !p->fixed)
+		conclude(p, TIER_WEIGHTS_WRITE, "there is one node only");
 	else if (source == TIER_WEIGHT_LEFT)
 		conclude(p, TIER_WEIGHTS_WRITE,
 			 "the kernel's own, which knows more of node %d than it tells%s", missing,
@@ -159,6 +162,20 @@ static int leave_unknown(struct planner *p, enum tier_weight_source *source)
 	return 0;
 }
 
+/* Would the kernel's own be right, or better, if it computed them now? */
+static bool is_outdated(struct planner *p, enum tier_weight_source source, bool kernel_right,
+			bool kept)
+{
+	if (p->plan->auto_weights != 1 || p->fixed || kept || p->in->refreshed ||
+	    !weights_kernel_has(p))
+		return false;
+	if (source != TIER_WEIGHT_EQUAL && !kernel_right)
+		return false;
+	conclude(p, TIER_WEIGHTS_REFRESH,
+		 "the kernel has not computed its own weights since a node came or went");
+	return true;
+}
+
 static int plan_auto(struct planner *p)
 {
 	struct tier_weights_plan *plan = p->plan;
@@ -184,12 +201,13 @@ static int plan_auto(struct planner *p)
 		r = weights_keep(p, source, &kept);
 	if (r < 0)
 		return r;
-	if (is_over(p, source, right, kept))
+	if (is_over(p, source, right, kept, why))
 		return 0;
 	if (source == TIER_WEIGHT_EQUAL)
 		r = leave_unknown(p, &source);
-	if (r == 0)
-		r = add_steps(p, kept);
+	if (r < 0 || is_outdated(p, source, right, kept))
+		return r;
+	r = add_steps(p, kept);
 	if (r == 0)
 		explain(p, source, kept, missing, why);
 	return r;

@@ -200,6 +200,38 @@ int tier_weights_apply(const char *sysroot, const struct tier_weights_plan *plan
 	return 0;
 }
 
+int tier_weights_refresh(const char *sysroot, const struct tier_weights_plan *plan,
+			 struct tier_weights_saved **saved, struct tier_problem *problem)
+{
+	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
+	_cleanup_saved_ struct tier_weights_saved *wider = NULL;
+	int r = sysfs_open(&sysfs, sysroot);
+
+	if (r == 0)
+		r = extend(*saved, plan, &wider);
+	if (r < 0)
+		return tier_problem_set(problem, r, "weighted_interleave", NULL,
+					"cannot have the kernel compute its weights");
+	r = store(sysroot, wider, problem);
+	if (r < 0)
+		return r;
+	r = sysfs_write(&sysfs, "0", "%s/auto", directory);
+	if (r == 0) {
+		r = write_auto(&sysfs);
+		if (r < 0) {
+			tier_weights_saved_free(*saved);
+			*saved = TAKE(wider);
+			return describe(problem, &(struct tier_weight_step){TIER_ABSENT_NODE, 0, 1},
+					r);
+		}
+	}
+	(void)store(sysroot, *saved, NULL);
+	return r == 0 ? 0
+		      : tier_problem_set(problem, r, "weighted_interleave/auto", "tierctl weights",
+					 "cannot have the kernel compute its weights; they are as "
+					 "before");
+}
+
 /* The weights themselves; those of nodes that have gone are nobody's. */
 static int restore_nodes(const struct sysfs *sysfs, const struct tier_weights_saved *saved,
 			 char left[static 160], struct tier_problem *problem)

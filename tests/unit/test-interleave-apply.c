@@ -7,6 +7,7 @@
 
 #define WEIGHTED "sys/kernel/mm/mempolicy/weighted_interleave/"
 #define NODES	 3
+#define OFF	 99 /* as the refused node: switching the kernel's mode off */
 
 static char root[64];
 static int refused_node, refused_code;
@@ -64,6 +65,12 @@ int __wrap_sysfs_write(const struct sysfs *to, const char *value, const char *fo
 	vsnprintf(path, sizeof(path), format, arguments);
 	va_end(arguments);
 	writes++;
+	if (streq(path, WEIGHTED "auto") && streq(value, "0")) {
+		if (refused_node == OFF)
+			return refused_code;
+		set("auto", "false\n");
+		return 0;
+	}
 	if (streq(path, WEIGHTED "auto")) {
 		CHECK_STR(value, "1");
 		if (!knows_bandwidths)
@@ -318,6 +325,63 @@ TEST(the_kernels_mode_that_was_switched_on_goes_again)
 	CHECK_HAS(problem.text, "cannot leave the interleave weights to the kernel");
 	CHECK_HAS(problem.next, "firmware tells no bandwidths");
 	CHECK(!remembered());
+	scratch_done(root);
+}
+
+TEST(the_kernel_computes_its_own_anew)
+{
+	struct tier_weights_saved *saved = NULL;
+	struct tier_problem problem = {};
+	char left[160];
+
+	set_up(true, true);
+	plan.step_count = 0;
+	set_weight(0, 21);
+	weights[0].present = 21;
+	CHECK_EQ(tier_weights_refresh(root, &plan, &saved, &problem), 0);
+	CHECK(is_auto());
+	check_weights(5, 2, 1);
+	CHECK(saved == NULL);
+	CHECK(!remembered());
+	refused_node = OFF;
+	refused_code = -EBUSY;
+	set_weight(0, 21);
+	CHECK_EQ(tier_weights_refresh(root, &plan, &saved, &problem), -EBUSY);
+	CHECK(is_auto());
+	CHECK_EQ(weight_of(0), 21);
+	CHECK(!remembered());
+	/* Its mode does not come back: that is known, and tried again. */
+	refused_node = -1;
+	knows_bandwidths = false;
+	CHECK_EQ(tier_weights_refresh(root, &plan, &saved, &problem), -ENODEV);
+	CHECK(!is_auto());
+	CHECK(saved != NULL);
+	CHECK(remembered());
+	knows_bandwidths = true;
+	CHECK_EQ(tier_weights_restore(root, &saved, left, &problem), 0);
+	CHECK(is_auto());
+	CHECK(!remembered());
+	scratch_done(root);
+}
+
+/* A second write, over weights of ours: the kernel's mode is still what comes back. */
+TEST(the_first_write_is_what_counts)
+{
+	struct tier_weights_saved *saved = NULL;
+	char left[160];
+
+	set_up(true, true);
+	CHECK_EQ(tier_weights_apply(root, &plan, &saved, NULL), 0);
+	plan.auto_weights = 0;
+	for (int i = 0; i < NODES; i++) {
+		weights[i].present = 30 - 10 * i;
+		steps[i].from = steps[i].to;
+		steps[i].to = 7;
+	}
+	CHECK_EQ(tier_weights_apply(root, &plan, &saved, NULL), 0);
+	check_weights(7, 7, 7);
+	CHECK_EQ(tier_weights_restore(root, &saved, left, NULL), 0);
+	CHECK(is_auto());
 	scratch_done(root);
 }
 

@@ -82,6 +82,7 @@ static struct tier_calibration calibration;
 static struct tier_weights_saved saved;
 static struct tier_weight_saved saved_nodes[4];
 static struct tier_weights_plan *plan;
+static bool refreshed;
 
 static struct tier_node *add_node(int id, int present, uint64_t mbps)
 {
@@ -135,6 +136,7 @@ static void begin(void)
 	free(calibration.pairs);
 	calibration = (struct tier_calibration){.identity = here};
 	saved = (struct tier_weights_saved){.auto_weights = 1, .nodes = saved_nodes};
+	refreshed = true;
 	configure("");
 }
 
@@ -176,6 +178,7 @@ static void make_plan(bool ours)
 		.calibration = calibration.node_count ? &calibration : NULL,
 		.identity = &here,
 		.saved = ours ? &saved : NULL,
+		.refreshed = refreshed,
 	};
 
 	plan = tier_weights_plan_free(plan);
@@ -205,6 +208,17 @@ TEST(the_kernels_own_weights_stay_where_they_are_right)
 }
 
 /* What it computed when another node was there, or had another bandwidth. */
+TEST(one_node_has_nothing_to_be_weighed_against)
+{
+	begin();
+	refreshed = false;
+	add_node(0, 21, TIER_UNKNOWN_U64);
+	make_plan(false);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
+	CHECK_STR(plan->reason, "there is one node only");
+	end();
+}
+
 TEST(weights_that_do_not_fit_are_written)
 {
 	begin();
@@ -488,6 +502,59 @@ TEST(equal_weights_of_ours_stay_while_nothing_is_known)
 	make_plan(true);
 	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
 	CHECK_HAS(plan->reason, "bandwidth of node 0");
+	end();
+}
+
+/* It does that once for the node of a region; the second time its memory comes the weights are those without it. */
+TEST(the_kernel_is_asked_to_compute_before_anything_is_written)
+{
+	begin();
+	refreshed = false;
+	add_node(0, 21, 80000);
+	add_node(1, 10, 40000);
+	add_node(2, 1, 32000);
+	make_plan(false);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_REFRESH);
+	CHECK_EQ(plan->step_count, 0);
+	/* As it does where it may know more than it tells. */
+	topology->nodes[2].cpu_read_bandwidth_mbps = TIER_UNKNOWN_U64;
+	topology->nodes[2].cpu_write_bandwidth_mbps = TIER_UNKNOWN_U64;
+	make_plan(false);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_REFRESH);
+	refreshed = true;
+	make_plan(false);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_WRITE);
+	CHECK_EQ(plan->weights[0].source, TIER_WEIGHT_EQUAL);
+	/* Not where it would not help, or could not be switched on again. */
+	refreshed = false;
+	for (int i = 0; i < 3; i++)
+		topology->nodes[i].cpu_read_bandwidth_mbps = TIER_UNKNOWN_U64;
+	make_plan(false);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
+	CHECK_HAS(plan->reason, "knows more");
+	topology->nodes[0].interleave_weight = topology->nodes[1].interleave_weight = 1;
+	measured(0, 60000, 0);
+	measured(1, 30000, 0);
+	measured(2, 15000, 0);
+	make_plan(false);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_WRITE);
+	end();
+}
+
+/* The kernel's mode was off and on again by another hand: those are not cxl-tierd's. */
+TEST(a_mode_that_somebody_else_has_switched_off_is_theirs)
+{
+	begin();
+	topology->hotplug.auto_weights = 0;
+	add_node(0, 5, 80000);
+	add_node(1, 5, 32000);
+	saved.auto_weights = 0;
+	saved.auto_written = true;
+	wrote(0, 5, 5);
+	wrote(1, 5, 5);
+	make_plan(true);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
+	CHECK_HAS(plan->reason, "another hand");
 	end();
 }
 

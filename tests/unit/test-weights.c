@@ -7,7 +7,8 @@ static struct manager manager;
 static struct tier_config config;
 static bool dry_run;
 static int load_code, apply_code, restore_code, calibration_code;
-static unsigned applied, restored;
+static unsigned applied, restored, refreshes;
+static bool refresh_helps;
 static bool automatic;
 static int weights[2];	/* of nodes 0 and 1 */
 static char told[4096]; /* "DECISION OBJECT: TEXT" */
@@ -78,6 +79,19 @@ int __wrap_tier_weights_apply(const char *sysroot, const struct tier_weights_pla
 	return 0;
 }
 
+int __wrap_tier_weights_refresh(const char *sysroot, const struct tier_weights_plan *plan,
+				struct tier_weights_saved **saved, struct tier_problem *problem);
+int __wrap_tier_weights_refresh(const char *sysroot, const struct tier_weights_plan *plan,
+				struct tier_weights_saved **saved, struct tier_problem *problem)
+{
+	refreshes++;
+	if (!refresh_helps)
+		return 0;
+	weights[0] = 5;
+	weights[1] = 2;
+	return 0;
+}
+
 int __wrap_tier_weights_restore(const char *sysroot, struct tier_weights_saved **saved,
 				char ret_left[static 160], struct tier_problem *problem);
 int __wrap_tier_weights_restore(const char *sysroot, struct tier_weights_saved **saved,
@@ -143,7 +157,8 @@ static void begin(void)
 	dry_run = false;
 	load_code = calibration_code = TIER_E_NOT_FOUND;
 	apply_code = restore_code = 0;
-	applied = restored = 0;
+	applied = restored = refreshes = 0;
+	refresh_helps = true;
 	automatic = true;
 	weights[0] = 5;
 	weights[1] = 2;
@@ -175,6 +190,25 @@ TEST(the_kernels_own_weights_are_told_once_and_left)
 	weights_stop(&manager);
 	CHECK_EQ(applied, 0);
 	CHECK_EQ(restored, 0);
+	end();
+}
+
+TEST(the_kernel_computes_its_own_anew_and_is_written_over_only_if_that_does_not_help)
+{
+	begin();
+	weights_start(&manager);
+	weights[0] = weights[1] = 1;
+	look();
+	CHECK_EQ(refreshes, 1);
+	CHECK_EQ(applied, 0);
+	CHECK_EQ(weights[0], 5);
+	weights[0] = weights[1] = 1;
+	refresh_helps = false;
+	look();
+	CHECK_EQ(refreshes, 2);
+	CHECK_EQ(applied, 1);
+	CHECK_EQ(weights[0], 22);
+	look();
 	end();
 }
 

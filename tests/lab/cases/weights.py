@@ -98,6 +98,19 @@ def case_a_region_that_comes_is_weighed(lab):
     expect_kernels_own(a)
 
 
+def case_a_region_that_comes_again_is_weighed(lab):
+    """A kernel without our series computes them for the first arrival only, unless it is made to."""
+    a = lab["A"]
+    before = kernel(a)
+    a.tierctl("offline", REGION["name"])
+    expect_offline(a, REGION["name"])
+    expect_kernels_own(a)
+    a.rescan()
+    expect_online(a, REGION["name"], "Movable")
+    expect_kernels_own(a)
+    assert kernel(a) == before, (kernel(a), before)
+
+
 def case_weights_of_the_configuration(lab):
     """Beyond the kernel's range is refused by file and line; within, they are written, and restored when they go."""
     a = lab["A"]
@@ -224,7 +237,10 @@ def case_memory_that_other_hosts_see_is_left(lab):
     refused(a.tierctl("calibrate", "--nodes", str(node), "--force", check=False), "calibrate", "Shared memory")
     shown = a.tierctl("calibrate", "--dry-run", "--force", "--typed", "--json").json()
     assert shown["nodes"] == [0, 1, node], shown
-    come_again(a, ONLINE)
+    # A type that nobody names any more stays.
+    come_again(a, ONLINE + "Type=local\n")
+    configure(a, ONLINE)
+    reload(a)
     expect_kernels_own(a)
 
 
