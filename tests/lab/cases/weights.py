@@ -305,4 +305,4 @@ def case_stopped_it_leaves_what_was_there(lab):
     assert kernel(a) == ({0: 3, 1: 3, REGION["node"]: 7}, False), kernel(a)
     a.stop_daemon()
     assert kernel(a) == own, (kernel(a), own)
-    expect_kernels_own(a)
+    assert a.run("test", "-e", SAVED, check=False).code == 1, "what was there before is still noted"
