@@ -41,10 +41,11 @@ static int parse(int argc, char **argv, struct run_input *input, char ***ret_com
 		return tool_usage("run: --preferred cannot be had with interleaving");
 	if (is_auto && input->preferred)
 		return tool_usage("run: --tier auto prefers DRAM already");
-	/* DRAM, then this region and no other: there is no such policy. */
-	if (is_auto && input->place.regions.count && !input->interleave && !input->weighted)
-		return tool_usage(
-			"run: --tier auto takes --region with --interleave or --weighted");
+	/* DRAM, then this region or type and no other: there is no such policy. */
+	if (is_auto && (input->place.regions.count || input->place.types.count) &&
+	    !input->interleave && !input->weighted)
+		return tool_usage("run: --tier auto takes --%s with --interleave or --weighted",
+				  input->place.regions.count ? "region" : "type");
 	return 0;
 }
 

@@ -80,6 +80,7 @@ def test_run():
                                  (("--tier", "auto"), "MPOL_PREFERRED_MANY", [0]),
                                  (("--tier", "auto", "--interleave"), "MPOL_INTERLEAVE", [0, 2]),
                                  (("--tier", "auto", "--interleave", "--region", "region0"), "MPOL_INTERLEAVE", [0, 2]),
+                                 (("--tier", "auto", "--interleave", "--type", "Local"), "MPOL_INTERLEAVE", [0]),
                                  (("--region", "region0", "--preferred"), "MPOL_PREFERRED_MANY", [2])):
         told = json.loads(good("run", "--dry-run", "--json", *words, "ls", "--json", "-l"))
         assert told == {"policy": policy, "nodes": nodes, "command": ["ls", "--json", "-l"]}, told
@@ -131,6 +132,7 @@ def test_bad_words():
                   ("run", "--tier", "cxl", "--interleave", "--preferred", "true"),
                   ("run", "--tier", "auto", "--preferred", "true"),
                   ("run", "--tier", "auto", "--region", "region0", "true"),
+                  ("run", "--tier", "auto", "--type", "Local", "true"),
                   ("run", "--tear", "cxl", "true")):
         refused(*words, status=2)
 
