@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <inttypes.h>
 #include <unistd.h>
 
 #include "cgroup.h"
@@ -22,29 +21,13 @@ struct append {
 	struct group_list *list;
 };
 
-#define FIVE	 " %*s %*s %*s %*s %*s"
-#define EIGHTEEN FIVE FIVE FIVE " %*s %*s %*s"
-
-/* proc_pid_stat(5): behind the name, which may have any character, come state, ppid and so on; 22 and 28. */
-static bool identify(const struct cgroup *cgroup, struct group_process *process)
-{
-	_cleanup_free_ char *stat = NULL;
-	const char *at;
-
-	if (sysfs_read_text(&cgroup->proc, &stat, "proc/%d/stat", process->pid) != 0)
-		return false;
-	at = strrchr(stat, ')');
-	return at && sscanf(at, ") %*c" EIGHTEEN " %" SCNu64 FIVE " %" SCNu64,
-			    &process->start_ticks, &process->stack) == 2;
-}
-
 static int append(void *userdata, pid_t pid)
 {
 	struct append *append = userdata;
 	struct group_process process = {.pid = pid}, *place;
 
 	/* Gone since. */
-	if (pid > 0 && !identify(append->cgroup, &process))
+	if (pid > 0 && mover_identify(&append->cgroup->proc, pid, &process.identity) < 0)
 		return 0;
 	place = array_grow(&append->list->list, &append->list->count, sizeof(*place));
 	if (!place)
@@ -82,8 +65,8 @@ static int real_move(void *userdata, const struct group_process *process,
 	struct tier_move_request request = *cgroup->request;
 
 	request.pid = process->pid;
-	return mover_process(&request, progress, progress_userdata, &cgroup->ready_usec, ret,
-			     problem);
+	return mover_process(&request, &process->identity, progress, progress_userdata,
+			     &cgroup->ready_usec, ret, problem);
 }
 
 static const struct group_ops real_ops = {

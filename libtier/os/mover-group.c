@@ -34,7 +34,7 @@ static void add(struct tier_move_result *sum, const struct tier_move_result *mor
 
 static bool same(const struct group_process *a, const struct group_process *b)
 {
-	return a->pid == b->pid && a->start_ticks == b->start_ticks && a->stack == b->stack;
+	return a->pid == b->pid && process_identity_same(&a->identity, &b->identity);
 }
 
 static bool is_known(const struct run *run, const struct group_process *process)

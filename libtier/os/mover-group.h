@@ -2,6 +2,7 @@
 #ifndef TIER_MOVER_GROUP_H
 #define TIER_MOVER_GROUP_H
 
+#include "process-identity.h"
 #include "tier-mover.h"
 #include "util.h"
 
@@ -10,12 +11,10 @@
  * these, so that tests can put a model in their place.
  */
 
-/* A process that runs one program. A number that another got later is another's, and so is it after exec. */
+/* A process that runs one program. */
 struct group_process {
 	pid_t pid; /* 0: of another PID namespace */
-	uint64_t start_ticks;
-	uint64_t
-		stack; /* where the stack begins, which is random for each program; 0 if not told */
+	struct process_identity identity;
 	bool done;
 	uint64_t pages; /* of its address space, for the progress */
 };
@@ -35,7 +34,7 @@ struct group_ops {
 	int (*list)(void *userdata, struct group_list *list);
 	/* How many pages its address space has; 0 if it cannot be told. */
 	uint64_t (*pages)(void *userdata, const struct group_process *process);
-	/* As mover_process(). */
+	/* As mover_process(): only what still is this one, -ESRCH if its number is another's. */
 	int (*move)(void *userdata, const struct group_process *process,
 		    tier_move_progress progress, void *progress_userdata,
 		    struct tier_move_result *ret, struct tier_problem *problem);

@@ -222,15 +222,46 @@ int mover_check_nodes(const struct tier_move_request *request, struct tier_probl
 	return 0;
 }
 
-static int open_process(pid_t pid, struct process *ret)
+int mover_identify(const struct sysfs *root, pid_t pid, struct process_identity *ret)
+{
+	_cleanup_free_ char *stat = NULL;
+
+	if (sysfs_read_text(root, &stat, "proc/%d/stat", pid) != 0 ||
+	    !process_identity_parse(stat, ret))
+		return -ESRCH;
+	return 0;
+}
+
+/* While the pidfd's process lives nobody else has its number, so that who has it now is the pidfd's. */
+static int check_identity(pid_t pid, const struct process_identity *wanted)
+{
+	_cleanup_sysfs_ struct sysfs root = SYSFS_CLOSED;
+	struct process_identity now;
+	int r;
+
+	if (!wanted)
+		return 0;
+	r = sysfs_open(&root, NULL);
+	if (r == 0)
+		r = mover_identify(&root, pid, &now);
+	if (r < 0)
+		return r;
+	return process_identity_same(&now, wanted) ? 0 : -ESRCH;
+}
+
+static int open_process(pid_t pid, const struct process_identity *identity, struct process *ret)
 {
 	char path[64];
+	int r;
 
 	ret->pid = pid;
 	ret->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 	ret->pidfd = pidfd_open(pid, 0);
 	if (ret->pidfd < 0 && errno == ESRCH)
 		return -ESRCH;
+	r = check_identity(pid, identity);
+	if (r < 0)
+		return r;
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
 	ret->pagemap = open(path, O_RDONLY | O_CLOEXEC);
 	ret->flags = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
@@ -270,8 +301,9 @@ static int explain(const struct tier_move_request *request, int code, struct tie
 	}
 }
 
-static int run(const struct tier_move_request *request, tier_move_progress progress, void *userdata,
-	       uint64_t *ready_usec, struct tier_move_result *result)
+static int run(const struct tier_move_request *request, const struct process_identity *identity,
+	       tier_move_progress progress, void *userdata, uint64_t *ready_usec,
+	       struct tier_move_result *result)
 {
 	_cleanup_(process_done) struct process process = {
 		.pidfd = -1, .pagemap = -1, .flags = -1, .room.sysfs = SYSFS_CLOSED};
@@ -288,7 +320,7 @@ static int run(const struct tier_move_request *request, tier_move_progress progr
 	};
 	int r;
 
-	r = open_process(request->pid, &process);
+	r = open_process(request->pid, identity, &process);
 	if (r < 0)
 		return r;
 	r = room_open(&process.room, request->to, result->page_bytes);
@@ -311,13 +343,13 @@ static int run(const struct tier_move_request *request, tier_move_progress progr
 	return 0;
 }
 
-int mover_process(const struct tier_move_request *request, tier_move_progress progress,
-		  void *userdata, uint64_t *ready_usec, struct tier_move_result *ret,
-		  struct tier_problem *problem)
+int mover_process(const struct tier_move_request *request, const struct process_identity *identity,
+		  tier_move_progress progress, void *userdata, uint64_t *ready_usec,
+		  struct tier_move_result *ret, struct tier_problem *problem)
 {
 	struct tier_move_result result = {.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE)};
 	uint64_t began = now_usec();
-	int r = run(request, progress, userdata, ready_usec, &result);
+	int r = run(request, identity, progress, userdata, ready_usec, &result);
 
 	result.elapsed_usec = now_usec() - began;
 	*ret = result;
@@ -345,5 +377,5 @@ int tier_move(const struct tier_move_request *request, tier_move_progress progre
 	r = mover_check_nodes(request, problem);
 	if (r < 0)
 		return r;
-	return mover_process(request, progress, userdata, &ready_usec, ret, problem);
+	return mover_process(request, NULL, progress, userdata, &ready_usec, ret, problem);
 }

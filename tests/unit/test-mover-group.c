@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Processes of a cgroup that come, go, fork and execute while they are moved. */
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "mover-group.h"
+#include "mover-process.h"
 #include "test.h"
 
 /* What a process does when its turn comes, or what its number stands for. */
@@ -19,10 +25,16 @@ struct model {
 	struct model_process *processes;
 	size_t count;
 	int listings;
+	bool hasty; /* who comes and leaves with the next listing has done so before anybody is moved */
 	bool forks; /* each listing has one more */
 	uint64_t last_scanned, last_total;
 	bool stop; /* the progress says so */
 };
+
+static bool is_there(const struct model_process *p, int now)
+{
+	return now >= p->came && (!p->left || now < p->left);
+}
 
 static int model_list(void *userdata, struct group_list *list)
 {
@@ -32,14 +44,14 @@ static int model_list(void *userdata, struct group_list *list)
 	for (size_t i = 0; i < m->count; i++) {
 		const struct model_process *p = &m->processes[i];
 
-		if (now < p->came || (p->left && now >= p->left))
+		if (!is_there(p, now))
 			continue;
 		/* cgroup.procs may tell one twice. */
 		for (int twice = 0; twice < 2; twice++) {
 			struct group_process *place =
 				array_grow(&list->list, &list->count, sizeof(*place));
 
-			*place = (struct group_process){p->pid, p->start, p->stack};
+			*place = (struct group_process){p->pid, {p->start, p->stack}};
 			if (p->pid == 0)
 				break;
 		}
@@ -47,38 +59,43 @@ static int model_list(void *userdata, struct group_list *list)
 	if (m->forks) {
 		struct group_process *place = array_grow(&list->list, &list->count, sizeof(*place));
 
-		*place = (struct group_process){1000 + now, 1, 1};
+		*place = (struct group_process){1000 + now, {1, 1}};
 	}
 	return 0;
 }
 
-static struct model_process *find(struct model *m, const struct group_process *process)
+/* Whoever has the number now, as for the kernel; NULL if nobody. */
+static struct model_process *find(struct model *m, pid_t pid)
 {
 	static struct model_process child;
+	int now = m->listings - !m->hasty;
 
 	for (size_t i = 0; i < m->count; i++)
-		if (m->processes[i].pid == process->pid &&
-		    m->processes[i].start == process->start_ticks &&
-		    m->processes[i].stack == process->stack)
+		if (m->processes[i].pid == pid && is_there(&m->processes[i], now))
 			return &m->processes[i];
-	child = (struct model_process){.pid = process->pid, .pages = 1};
-	return &child;
+	child = (struct model_process){.pid = pid, .start = 1, .stack = 1, .pages = 1};
+	return pid >= 1000 ? &child : NULL;
 }
 
 static uint64_t model_pages(void *userdata, const struct group_process *process)
 {
-	return find(userdata, process)->pages;
+	const struct model_process *p = find(userdata, process->pid);
+
+	return p ? p->pages : 0;
 }
 
 static int model_move(void *userdata, const struct group_process *process,
 		      tier_move_progress progress, void *progress_userdata,
 		      struct tier_move_result *ret, struct tier_problem *problem)
 {
-	struct model_process *p = find(userdata, process);
+	struct model_process *p = find(userdata, process->pid);
 	char object[32];
 
-	p->moves++;
 	*ret = (struct tier_move_result){.page_bytes = 4096};
+	if (!p || !process_identity_same(&(struct process_identity){p->start, p->stack},
+					 &process->identity))
+		return tier_problem_set(problem, -ESRCH, "process", NULL, "another's number");
+	p->moves++;
 	if (p->code == 0 || p->code > 0) {
 		ret->scanned_pages = p->pages;
 		ret->moved_pages = p->pages / 2;
@@ -157,6 +174,92 @@ TEST(numbers_are_given_again)
 	CHECK_EQ(result.processes, 3);
 	for (size_t i = 0; i < m.count; i++)
 		CHECK_EQ(m_processes[i].moves, 1);
+}
+
+/* Listed, ended, and its number another's when its turn comes: nobody is moved for it. */
+TEST(a_number_is_given_away_before_its_turn)
+{
+	MODEL(m, {.pid = 10, .start = 1, .stack = 5, .pages = 100, .left = 1},
+	      {.pid = 10, .start = 2, .stack = 5, .pages = 10, .came = 1},
+	      {.pid = 11, .start = 1, .stack = 5, .pages = 20, .left = 1},
+	      {.pid = 11, .start = 1, .stack = 6, .pages = 30, .came = 1});
+
+	m.hasty = true;
+	CHECK_EQ(move(&m), 0);
+	CHECK_EQ(result.gone, 2);
+	CHECK_EQ(result.processes, 2);
+	CHECK_EQ(m_processes[0].moves, 0);
+	CHECK_EQ(m_processes[1].moves, 1);
+	CHECK_EQ(m_processes[3].moves, 1);
+	CHECK_EQ(result.pages.scanned_pages, 40);
+}
+
+#define TO_21	    "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18"
+#define FROM_23	    "23 24 25 26 27"
+#define STAT(start) "S " TO_21 " " start " " FROM_23
+
+TEST(identities)
+{
+	static const char *const names[] = {"sh", "a b", ") S 1 (", "tmux: server", "x) 1 2 3", ""};
+	static const char *const bad[] = {"",
+					  "12",
+					  "12 (sh",
+					  "12 (sh) S 1 2 3",
+					  "12 (sh) " STAT("x") " 28 29",
+					  "12 (sh) " STAT("22")};
+	struct process_identity identity;
+	char text[512];
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		identity = (struct process_identity){};
+		snprintf(text, sizeof(text), "12 (%s) " STAT("22") " 28 29 30\n", names[i]);
+		CHECK(process_identity_parse(text, &identity));
+		CHECK_EQ(identity.start_ticks, 22);
+		CHECK_EQ(identity.stack, 28);
+	}
+	snprintf(text, sizeof(text), "1 (sh) " STAT("18446744073709551615") " 140736000000000 0\n");
+	CHECK(process_identity_parse(text, &identity));
+	CHECK_EQ(identity.start_ticks, UINT64_MAX);
+	CHECK_EQ(identity.stack, 140736000000000);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		CHECK(!process_identity_parse(bad[i], &identity));
+	CHECK_EQ(identity.start_ticks, UINT64_MAX);
+}
+
+/* A process of this machine: by its number and another's identity it is not there. */
+TEST(a_number_alone_is_not_enough)
+{
+	_cleanup_sysfs_ struct sysfs root = SYSFS_CLOSED;
+	struct process_identity identity, wrong;
+	struct tier_move_request request = {.to = 0, .dry_run = true};
+	struct tier_move_result pages;
+	uint64_t ready_usec = 0;
+
+	CHECK_EQ(sysfs_open(&root, NULL), 0);
+	request.pid = fork();
+	CHECK(request.pid >= 0);
+	if (request.pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	CHECK_EQ(mover_identify(&root, request.pid, &identity), 0);
+	CHECK(identity.start_ticks > 0);
+	/* What else it says is of this machine. */
+	CHECK(mover_process(&request, &identity, NULL, NULL, &ready_usec, &pages, &problem) !=
+	      -ESRCH);
+	wrong = identity;
+	wrong.start_ticks--;
+	CHECK_EQ(mover_process(&request, &wrong, NULL, NULL, &ready_usec, &pages, &problem),
+		 -ESRCH);
+	wrong = identity;
+	wrong.stack += 16;
+	CHECK_EQ(mover_process(&request, &wrong, NULL, NULL, &ready_usec, &pages, &problem),
+		 -ESRCH);
+	CHECK_EQ(pages.scanned_pages, 0);
+	kill(request.pid, SIGKILL);
+	CHECK_EQ(waitpid(request.pid, NULL, 0), request.pid);
+	CHECK_EQ(mover_identify(&root, request.pid, &identity), -ESRCH);
 }
 
 TEST(some_end)
