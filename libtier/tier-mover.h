@@ -98,7 +98,7 @@ int tier_move_group(const char *cgroup, const struct tier_move_request *request,
 /**
  * tier_cgroup_find() - the directory of a cgroup
  * @name: with a slash a path, below the mount of cgroup2 or as in /proc/PID/cgroup; else the name of a unit or
- * another cgroup, wherever it is
+ * another cgroup that root made, wherever it is
  * @ret: new string; free()
  *
  * Return: 0; TIER_E_NOT_FOUND; TIER_E_REFUSED if several have the name, or it is one of threads; -ENOMEM.

@@ -84,6 +84,14 @@ const char *format_bytes(char buffer[static 16], uint64_t bytes)
 	return buffer;
 }
 
+char *make_printable(char *text)
+{
+	for (char *at = text; *at; at++)
+		if (*at < ' ' || *at > '~')
+			*at = '?';
+	return text;
+}
+
 int tier_problem_set(struct tier_problem *problem, int code, const char *object, const char *next,
 		     const char *format, ...)
 {

@@ -67,6 +67,9 @@ static inline bool copy_string(char *to, size_t size, const char *from)
 /* Appends one zeroed element to a growing array; NULL without memory. */
 void *array_grow(void *array_pointer, size_t *count, size_t element_bytes);
 
+/* What is not printable ASCII becomes '?': names that others chose may have escapes for a terminal. Returns @text. */
+char *make_printable(char *text);
+
 /* "512M", "1G", "4096": bytes; -EINVAL for anything else, -ERANGE past 2^63. */
 int parse_bytes(const char *text, uint64_t *ret_bytes);
 

@@ -40,13 +40,6 @@ int tier_calibration_store(const char *sysroot, const struct tier_calibration *c
 	return 0;
 }
 
-static void make_printable(char *text)
-{
-	for (; *text; text++)
-		if (*text < ' ' || *text > '~')
-			*text = '?';
-}
-
 int tier_machine_identity_read(const char *sysroot, struct tier_machine_identity *ret,
 			       struct tier_problem *problem)
 {

@@ -2,6 +2,7 @@
 /* Cgroups of version 2: where one is, and which processes it has. */
 #include <fts.h>
 #include <linux/magic.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "cgroup.h"
@@ -27,8 +28,16 @@ static void fts_closep(FTS **fts)
 		fts_close(*fts);
 }
 
-static int walk(const char *path, int (*each)(void *userdata, const FTSENT *directory),
-		void *userdata)
+/* May only root make directories in it? */
+static bool is_roots(const struct stat *directory)
+{
+	if (directory->st_uid != 0 || directory->st_mode & S_IWOTH)
+		return false;
+	return directory->st_gid == 0 || !(directory->st_mode & S_IWGRP);
+}
+
+static int walk(const char *path, bool only_roots,
+		int (*each)(void *userdata, const FTSENT *directory), void *userdata)
 {
 	_cleanup_free_ char *copy = strdup(path);
 	_cleanup_(fts_closep) FTS *fts = NULL;
@@ -49,6 +58,9 @@ static int walk(const char *path, int (*each)(void *userdata, const FTSENT *dire
 			r = each(userdata, entry);
 		if (r)
 			return r;
+		/* It was named by who owns the one above it. */
+		if (entry->fts_info == FTS_D && only_roots && !is_roots(entry->fts_statp))
+			fts_set(fts, entry, FTS_SKIP);
 	}
 	return -errno;
 }
@@ -84,7 +96,7 @@ int cgroup_processes(const char *path, int (*each)(void *userdata, pid_t pid), v
 {
 	struct listing listing = {each, userdata};
 
-	return walk(path, list_one, &listing);
+	return walk(path, false, list_one, &listing);
 }
 
 struct search {
@@ -106,11 +118,11 @@ static int compare_one(void *userdata, const FTSENT *directory)
 	return search->second ? 1 : 0;
 }
 
-static int search_unit(const char *name, const char *top, char **ret, struct tier_problem *problem)
+int cgroup_search(const char *name, const char *top, char **ret, struct tier_problem *problem)
 {
 	struct search search = {.name = name};
 	_cleanup_free_ char *second = NULL;
-	int r = walk(top, compare_one, &search);
+	int r = walk(top, true, compare_one, &search);
 
 	second = search.second;
 	if (r < 0) {
@@ -118,9 +130,9 @@ static int search_unit(const char *name, const char *top, char **ret, struct tie
 		return tier_problem_set(problem, r, name, NULL, "cannot look for it in %s", top);
 	}
 	if (!search.found)
-		return tier_problem_set(problem, TIER_E_NOT_FOUND, name,
-					"see systemctl status, or give a path",
-					"no unit that runs, and no other cgroup, has this name");
+		return tier_problem_set(
+			problem, TIER_E_NOT_FOUND, name, "see systemctl status, or give a path",
+			"no unit that runs, and no other cgroup of root's, has this name");
 	if (second) {
 		r = tier_problem_set(problem, TIER_E_REFUSED, name, "give a path",
 				     "is %s, and %s as well", search.found + strlen(top),
@@ -149,7 +161,7 @@ static int check(const char *name, const char *path, struct tier_problem *proble
 	return 0;
 }
 
-int tier_cgroup_find(const char *name, char **ret, struct tier_problem *problem)
+static int find(const char *name, char **ret, struct tier_problem *problem)
 {
 	const char *top = mount_point();
 	_cleanup_free_ char *path = NULL;
@@ -160,7 +172,7 @@ int tier_cgroup_find(const char *name, char **ret, struct tier_problem *problem)
 					"mount -t cgroup2 cgroup2 /sys/fs/cgroup",
 					"cgroups of version 2 are not mounted there");
 	if (!strchr(name, '/')) {
-		r = search_unit(name, top, &path, problem);
+		r = cgroup_search(name, top, &path, problem);
 		if (r)
 			return r;
 	} else {
@@ -178,4 +190,17 @@ int tier_cgroup_find(const char *name, char **ret, struct tier_problem *problem)
 		return r;
 	*ret = TAKE(path);
 	return 0;
+}
+
+int tier_cgroup_find(const char *name, char **ret, struct tier_problem *problem)
+{
+	struct tier_problem local = {};
+	int r = find(name, ret, &local);
+
+	if (r && problem) {
+		*problem = local;
+		make_printable(problem->object);
+		make_printable(problem->text);
+	}
+	return r;
 }

@@ -4,11 +4,19 @@
 
 #include <sys/types.h>
 
+#include "tier-error.h"
+
 /*
  * Calls @each with the process ids of a cgroup and all below it, 0 for one of another PID namespace. What
  * goes away meanwhile is left out. Returns 0; what @each returned if it was not 0; -ENOENT if @path is no
  * cgroup; other negative errno.
  */
 int cgroup_processes(const char *path, int (*each)(void *userdata, pid_t pid), void *userdata);
+
+/*
+ * The cgroup of that name somewhere below @top. Only root's directories are looked through: in the others
+ * users make what names they like, and would choose whose processes root moves. As tier_cgroup_find().
+ */
+int cgroup_search(const char *name, const char *top, char **ret, struct tier_problem *problem);
 
 #endif

@@ -109,6 +109,7 @@ int tier_move_group(const char *path, const struct tier_move_request *request,
 		*problem = local;
 		if (!problem->object[0])
 			snprintf(problem->object, sizeof(problem->object), "%s", path);
+		make_printable(problem->object);
 	}
 	/* It may be removed when its last process ends. */
 	return r == -ENOENT ? TIER_E_NOT_FOUND : r;
