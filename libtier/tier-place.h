@@ -40,12 +40,13 @@ enum tier_place_tier {
 /**
  * struct tier_place_request - which nodes
  * @tier_number: with TIER_PLACE_NUMBER; the nodes' tiers must have been read, see tier_topology_read_tiers()
- * @types: bit mask of 1 << enum tier_memory_type; 0: any, but for typed nodes that nobody names
+ * @types: bit mask of 1 << enum tier_memory_type; 0: any, but for nodes that have to be named and are not
  * @regions, @region_count: names of regions or of [Region] sections; none: of any or no region
  * @allowed: nodes that this process may have memory of, see tier_policy_read(); NULL: any
  *
  * A node has to fit everything that is given. One that is Shared or Switched counts as named by a
- * region's name or by @types.
+ * region's name or by @types. A node of CXL regions whose type neither the kernel nor the configuration
+ * tells (see tier_config_types()) may hold a portal: it is taken only if its regions are named.
  */
 struct tier_place_request {
 	enum tier_place_tier tier;
@@ -68,6 +69,7 @@ enum tier_place_verdict {
 	TIER_PLACE_NOT_REGION,
 	TIER_PLACE_NOT_TYPE,
 	TIER_PLACE_NO_MEMORY,	/* policies reject such nodes */
+	TIER_PLACE_NOT_TOLD,	/* of a region whose type nobody has told, and nobody named it */
 	TIER_PLACE_NOT_NAMED,	/* Shared or Switched, and nobody named it */
 	TIER_PLACE_NOT_ALLOWED, /* by the cpuset */
 	TIER_PLACE_TAKEN,
@@ -103,7 +105,8 @@ struct tier_place {
  *
  * Return: 0; TIER_E_NOT_FOUND if there is no such region, or no node fits; TIER_E_REFUSED if a region
  * that was named is offline, shares its node with one that was not named, or is not allowed by the
- * cpuset, or if the only nodes that fit have no memory, are typed and not named, or are not allowed;
+ * cpuset, or if the only nodes that fit have no memory, are typed or of unknown type and not named, or are
+ * not allowed;
  * -ENOMEM.
  */
 int tier_place_select(const struct tier_place_request *request,
@@ -144,17 +147,34 @@ int tier_node_set_list(const struct tier_node_set *set, char **ret);
 int tier_node_set_qemu(const struct tier_node_set *set, char **ret);
 
 /**
- * tier_place_node_list() - a list of nodes as numactl takes it, with names of regions in it, without them
- * @list: such as "0,region3"; forms that numactl knows itself are left as they are
+ * struct tier_node_list - a list of nodes as numactl takes it, with names of regions in it
+ * @list: such as "0,region3"
  * @for_cpus: it is about CPUs, which a region has none of
+ * @typed: a number may be that of a Shared or Switched node
+ * @allowed: as in struct tier_place_request
+ */
+struct tier_node_list {
+	const char *list;
+	bool for_cpus;
+	bool typed;
+	const struct tier_node_set *allowed;
+};
+
+/**
+ * tier_place_node_list() - such a list without names of regions
+ * @request: borrowed
  * @ret: new string; free()
  *
- * Pure. Source: numa(3), numa_parse_nodestring().
+ * Pure. Forms that numactl knows itself are left as they are, unless there are nodes that
+ * tier_place_select() takes only if they are named: then "all" and "!" become the numbers of the others.
+ * Source: numa(3), numa_parse_nodestring().
  *
  * Return: 0; TIER_E_NOT_FOUND, TIER_E_REFUSED as tier_place_select(), and for a name in a range, a name
- * behind "+", and a name where CPUs are meant; -ENOMEM.
+ * behind "+", a name where CPUs are meant, and a typed node's number without @typed; while there are nodes
+ * that have to be named, also for positions ("+"), for "!" of "file:" and the like, and for "!" of all
+ * that need no name; -ENOMEM.
  */
-int tier_place_node_list(const char *list, bool for_cpus, const struct tier_topology *topology,
+int tier_place_node_list(const struct tier_node_list *request, const struct tier_topology *topology,
 			 const struct tier_config *config, char **ret,
 			 struct tier_problem *problem);
 

@@ -67,11 +67,16 @@ static int replace(char **word, const char *value, const char *nodes)
 }
 
 /* numactl reads its options up to the command; what it does not know, it complains of itself. */
-static int resolve(int argc, char **argv, const struct place_machine *machine)
+static int resolve(int argc, char **argv, bool typed, const struct place_machine *machine)
 {
+	struct tier_policy_kernel kernel;
+	struct tier_node_list list = {.typed = typed};
 	struct tier_problem problem = {};
 	int option;
 
+	/* Without NUMA numactl says so. */
+	if (place_is_live() && tier_policy_read(&kernel, NULL) == 0)
+		list.allowed = &kernel.allowed;
 	opterr = 0;
 	/* From the start, whatever was parsed before. */
 	optind = 0;
@@ -83,8 +88,10 @@ static int resolve(int argc, char **argv, const struct place_machine *machine)
 			return 0;
 		if (!takes_nodes(option))
 			continue;
-		if (tier_place_node_list(optarg, is_about_cpus(option), machine->topology,
-					 machine->config, &nodes, &problem) != 0)
+		list.list = optarg;
+		list.for_cpus = is_about_cpus(option);
+		if (tier_place_node_list(&list, machine->topology, machine->config, &nodes,
+					 &problem) != 0)
 			return tool_fail(&problem);
 		r = strcmp(nodes, optarg) == 0 ? 0 : replace(&argv[optind - 1], optarg, nodes);
 		free(nodes);
@@ -97,7 +104,7 @@ static int resolve(int argc, char **argv, const struct place_machine *machine)
 /* How many of the words are options of tierctl: those before the first that is not. */
 static int own_words(int argc, char **argv)
 {
-	static const char *const flags[] = {"--json", "--dry-run", "--help"};
+	static const char *const flags[] = {"--json", "--dry-run", "--typed", "--help"};
 	static const char *const values[] = {"--sysroot", "--config"};
 	int at = 1;
 
@@ -142,10 +149,12 @@ static int print_words(char **words)
 int cmd_numactl(int argc, char **argv)
 {
 	_cleanup_machine_ struct place_machine machine = {};
-	bool dry_run = false;
+	bool dry_run = false, typed = false;
 	const struct tool_option options[] = {
 		{"dry-run", NULL, "print the command line of numactl, and run nothing", TOOL_FLAG,
 		 &dry_run},
+		{"typed", NULL, "numbers may be those of Shared and Switched nodes", TOOL_FLAG,
+		 &typed},
 	};
 	int own = own_words(argc, argv), r;
 
@@ -162,7 +171,7 @@ int cmd_numactl(int argc, char **argv)
 	argc -= own - 1;
 	argv += own - 1;
 	argv[0] = (char *)"numactl";
-	r = resolve(argc, argv, &machine);
+	r = resolve(argc, argv, typed, &machine);
 	if (r)
 		return r;
 	return dry_run ? print_words(argv) : tool_exec(argv);

@@ -56,10 +56,14 @@ static enum tier_place_verdict verdict(const struct tier_place_request *request,
 		return TIER_PLACE_NOT_REGION;
 	if (request->types && !(request->types >> node->type & 1))
 		return TIER_PLACE_NOT_TYPE;
-	if (!node->has_memory)
-		return TIER_PLACE_NO_MEMORY;
+	/* Before its memory: nobody shall be told to online what may be a portal. */
 	if (place_is_typed(node) && !request->types && !tier_node_set_has(named, node->id))
 		return TIER_PLACE_NOT_NAMED;
+	if (place->class == TIER_PLACE_CLASS_CXL && node->type == TIER_MEMORY_UNKNOWN &&
+	    !tier_node_set_has(named, node->id))
+		return TIER_PLACE_NOT_TOLD;
+	if (!node->has_memory)
+		return TIER_PLACE_NO_MEMORY;
 	if (request->allowed && !tier_node_set_has(request->allowed, node->id))
 		return TIER_PLACE_NOT_ALLOWED;
 	return TIER_PLACE_TAKEN;
@@ -116,6 +120,16 @@ static int nothing_of(const struct tier_place_request *request,
 		request->tier_number, tiers);
 }
 
+/* How far a node came. To name one without memory gives nobody any. */
+static int rank(const struct tier_place_node *place)
+{
+	bool unnamed =
+		place->verdict == TIER_PLACE_NOT_NAMED || place->verdict == TIER_PLACE_NOT_TOLD;
+
+	return unnamed && !place->node->has_memory ? 2 * TIER_PLACE_NO_MEMORY - 1
+						   : 2 * (int)place->verdict;
+}
+
 /* Nothing was taken: what was in the way of the node that came furthest. */
 static int explain(const struct tier_place_request *request, const struct tier_place *place,
 		   struct tier_problem *problem)
@@ -124,7 +138,7 @@ static int explain(const struct tier_place_request *request, const struct tier_p
 	char object[32], regions[128], next[192];
 
 	for (size_t i = 0; i < place->node_count; i++)
-		if (!best || place->nodes[i].verdict > best->verdict)
+		if (!best || rank(&place->nodes[i]) > rank(best))
 			best = &place->nodes[i];
 	if (!best || best->verdict < TIER_PLACE_NO_MEMORY)
 		return nothing_of(request, place->topology, problem);
@@ -136,6 +150,12 @@ static int explain(const struct tier_place_request *request, const struct tier_p
 		snprintf(next, sizeof(next), "tierctl online %s", regions[0] ? regions : "REGION");
 		return tier_problem_set(problem, TIER_E_REFUSED, object, next,
 					"fits, but has no memory, and policies take no such node");
+	case TIER_PLACE_NOT_TOLD:
+		snprintf(next, sizeof(next),
+			 "name it: --region %.100s; or give it a [Region] section", regions);
+		return tier_problem_set(problem, TIER_E_REFUSED, object, next,
+					"is of a region whose type nobody has told, which may be a "
+					"portal");
 	case TIER_PLACE_NOT_NAMED:
 		if (regions[0])
 			snprintf(next, sizeof(next), "name it: --region %.100s, or --type %s",
@@ -231,6 +251,7 @@ const char *tier_place_verdict_text(enum tier_place_verdict verdict)
 		[TIER_PLACE_NOT_REGION] = "no region of it is named",
 		[TIER_PLACE_NOT_TYPE] = "another type",
 		[TIER_PLACE_NO_MEMORY] = "has no memory",
+		[TIER_PLACE_NOT_TOLD] = "is of unknown type, and nobody named it",
 		[TIER_PLACE_NOT_NAMED] = "is typed, and nobody named it",
 		[TIER_PLACE_NOT_ALLOWED] = "not allowed by the cpuset",
 		[TIER_PLACE_TAKEN] = "",

@@ -15,11 +15,15 @@ import traceback
 TIERCTL = os.path.abspath(sys.argv[1])
 # region0 is online on node 2, region1 is offline, its node is 3.
 DUMP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fixtures", "expanders")
+# Both told of, and so Local.
+CONFIG = tempfile.NamedTemporaryFile("w", suffix=".conf")
+CONFIG.write("[Region zero]\nMatchSerial=1\n[Region one]\nMatchSerial=2\n")
+CONFIG.flush()
 # A chroot for building has no reason to show the machine's own devices.
 LIVE = os.path.exists("/sys/devices/system/node")
 
 
-def run(verb, *arguments, sysroot=DUMP, config="/dev/null"):
+def run(verb, *arguments, sysroot=DUMP, config=CONFIG.name):
     """The options of every verb come first: what follows may be a command's."""
     options = ["--config", config] + (["--sysroot", sysroot] if sysroot else [])
     return subprocess.run([TIERCTL, verb, *options, *arguments], capture_output=True, text=True, timeout=60, check=False)
@@ -53,6 +57,19 @@ def test_nodes():
     assert [node["why_not"] for node in told["nodes"]] == ["another tier", None, "has no memory"], told
 
 
+def test_regions_that_nobody_told_of():
+    """Their type is not known, and either may be a portal."""
+    for verb in ("nodes", "--numactl"), ("run", "--dry-run", "true"):
+        refused(verb[0], "--tier", "cxl", *verb[1:], config="/dev/null",
+                says=["node2", "may be a portal", "--region region0", "[Region]"])
+    assert good("nodes", "--numactl", config="/dev/null") == "0\n"
+    assert good("nodes", "--tier", "cxl", "--region", "region0", "--numactl", config="/dev/null") == "2\n"
+    told = json.loads(good("nodes", "--json", config="/dev/null"))
+    assert [node["why_not"] for node in told["nodes"]] == [None] + 2 * ["is of unknown type, and nobody named it"], told
+    for words, wanted in ("-m all", "-m 0"), ("-m !region0", "-m 0"), ("-m 2", "-m 2"), ("-N all", "-N all"):
+        assert good("numactl", "--dry-run", *words.split(), "true", config="/dev/null") == f"numactl {wanted} true\n", words
+
+
 def test_nothing_is_no_list():
     for how in "--numactl", "--qemu":
         refused("nodes", "--tier", "7", how, says=["tier 7", "4, 4996"])
@@ -72,6 +89,9 @@ def test_types_of_the_configuration():
         for words in ("--type", "switched"), ("--region", "region0"), ("--region", "far"):
             assert good("nodes", *words, "--numactl", config=file.name) == "2\n", words
         assert good("numactl", "--dry-run", "-m", "far", "true", config=file.name) == "numactl -m 2 true\n"
+        refused("numactl", "--dry-run", "-m", "0-2", "true", config=file.name, says=["0-2", "Switched", "--typed"])
+        assert good("numactl", "--dry-run", "--typed", "-m", "0-2", "a", config=file.name) == "numactl -m 0-2 a\n"
+        assert good("numactl", "--dry-run", "--typed", "-i", "all", "a", config=file.name) == "numactl -i 0 a\n"
     refused("nodes", "--region", "far", says=["far", "no region"])
 
 
@@ -80,7 +100,7 @@ def test_run():
                                  (("--tier", "auto"), "MPOL_PREFERRED_MANY", [0]),
                                  (("--tier", "auto", "--interleave"), "MPOL_INTERLEAVE", [0, 2]),
                                  (("--tier", "auto", "--interleave", "--region", "region0"), "MPOL_INTERLEAVE", [0, 2]),
-                                 (("--tier", "auto", "--interleave", "--type", "Local"), "MPOL_INTERLEAVE", [0]),
+                                 (("--tier", "auto", "--interleave", "--type", "Local"), "MPOL_INTERLEAVE", [0, 2]),
                                  (("--region", "region0", "--preferred"), "MPOL_PREFERRED_MANY", [2])):
         told = json.loads(good("run", "--dry-run", "--json", *words, "ls", "--json", "-l"))
         assert told == {"policy": policy, "nodes": nodes, "command": ["ls", "--json", "-l"]}, told

@@ -123,11 +123,12 @@ static const char *select_of(const struct tier_place_request *request, int *ret)
 
 TEST(tiers)
 {
-	TAKES("0,1,2,5,7", .tier = TIER_PLACE_ANY);
+	/* What regions 5 and 6 are nobody has told. */
+	TAKES("0,1,2,7", .tier = TIER_PLACE_ANY);
 	TAKES("0,1", .tier = TIER_PLACE_DRAM);
-	TAKES("2,5", .tier = TIER_PLACE_CXL);
-	TAKES("0,1,2,5,7", .tier = TIER_PLACE_AUTO);
-	TAKES("2,5", .tier = TIER_PLACE_NUMBER, .tier_number = 22);
+	TAKES("2", .tier = TIER_PLACE_CXL);
+	TAKES("0,1,2,7", .tier = TIER_PLACE_AUTO);
+	TAKES("2", .tier = TIER_PLACE_NUMBER, .tier_number = 22);
 	TAKES("7", .tier = TIER_PLACE_NUMBER, .tier_number = 30);
 	REFUSES(TIER_E_NOT_FOUND, "nodes", "memory tier 5; there are tiers 4, 22, 30",
 		.tier = TIER_PLACE_NUMBER, .tier_number = 5);
@@ -182,6 +183,61 @@ TEST(typed_node_that_nobody_named)
 	CHECK_EQ(place->nodes[0].verdict, TIER_PLACE_NOT_TIER);
 }
 
+/* Which may be a portal: only its name will do, whatever type is asked for. */
+TEST(region_of_unknown_type)
+{
+	_cleanup_topology_ struct tier_topology *t = machine();
+	struct tier_config *config = config_of("[Region five]\nMatchSerial=5\n");
+	struct tier_place_request request = {.tier = TIER_PLACE_CXL};
+	struct tier_place *place = NULL;
+
+	for (size_t i = 0; i < t->node_count; i++)
+		t->nodes[i].has_memory = t->nodes[i].id == 0 || t->nodes[i].id == 5;
+	CHECK_EQ(tier_place_select(&request, t, NULL, &place, &problem), TIER_E_REFUSED);
+	CHECK_STR(problem.object, "node5");
+	CHECK_HAS(problem.text, "may be a portal");
+	CHECK_STR(problem.next,
+		  "name it: --region region5 --region region6; or give it a [Region] section");
+	tier_place_free(place);
+	TAKES("5", .tier = TIER_PLACE_CXL, REGIONS("region5", "region6"));
+	REFUSES(TIER_E_NOT_FOUND, "nodes", "none fits", .types = 1U << TIER_MEMORY_LOCAL,
+		REGIONS("region5", "region6"));
+	/* One of the two is told of. */
+	tier_config_types(config, t);
+	CHECK_EQ(tier_place_select(&request, t, config, &place, &problem), TIER_E_REFUSED);
+	tier_place_free(place);
+	CHECK_EQ(tier_config_parse(config, "[Region six]\nMatchSerial=6\n", 27, "u.conf", &problem),
+		 0);
+	tier_config_types(config, t);
+	CHECK_EQ(tier_place_select(&request, t, config, &place, &problem), 0);
+	CHECK(tier_node_set_has(&place->taken, 5));
+	tier_place_free(place);
+	tier_config_free(config);
+}
+
+/* A portal that is offline is nothing to be onlined for somebody who did not name it. */
+TEST(offline_and_typed)
+{
+	_cleanup_topology_ struct tier_topology *t = machine();
+	const struct tier_place_request request = {.tier = TIER_PLACE_CXL};
+	struct tier_place *place = NULL;
+
+	for (size_t i = 0; i < t->node_count; i++) {
+		t->nodes[i].has_memory = t->nodes[i].id == 0;
+		if (t->nodes[i].id == 2 || t->nodes[i].id == 4)
+			t->nodes[i].type = TIER_MEMORY_SHARED;
+	}
+	CHECK_EQ(tier_place_select(&request, t, NULL, &place, &problem), TIER_E_REFUSED);
+	CHECK(strstr(problem.next, "online") == NULL);
+	CHECK_EQ(place->nodes[2].verdict, TIER_PLACE_NOT_NAMED);
+	tier_place_free(place);
+	/* Beside one that can be onlined. */
+	t->nodes[4].type = TIER_MEMORY_LOCAL;
+	CHECK_EQ(tier_place_select(&request, t, NULL, &place, &problem), TIER_E_REFUSED);
+	CHECK_STR(problem.next, "tierctl online region4");
+	tier_place_free(place);
+}
+
 TEST(nodes_without_memory)
 {
 	_cleanup_topology_ struct tier_topology *t = machine();
@@ -201,10 +257,10 @@ TEST(cpusets)
 	struct tier_node_set allowed = {};
 
 	tier_node_set_add(&allowed, 0);
-	tier_node_set_add(&allowed, 5);
-	TAKES("0,5", .allowed = &allowed);
-	TAKES("5", .tier = TIER_PLACE_CXL, .allowed = &allowed);
-	REFUSES(TIER_E_REFUSED, "region2", "does not allow node 2", REGIONS("region2"),
+	tier_node_set_add(&allowed, 2);
+	TAKES("0,2", .allowed = &allowed);
+	TAKES("2", .tier = TIER_PLACE_CXL, .allowed = &allowed);
+	REFUSES(TIER_E_REFUSED, "region3", "does not allow node 3", REGIONS("region3"),
 		.allowed = &allowed);
 	REFUSES(TIER_E_REFUSED, "node7", "cpuset", .tier = TIER_PLACE_NUMBER, .tier_number = 30,
 		.allowed = &allowed);
@@ -250,23 +306,22 @@ TEST(policies)
 	struct tier_policy_kernel kernel = {.weighted = true};
 
 	memset(kernel.weights, 1, sizeof(kernel.weights));
-	expect_policy(TIER_PLACE_CXL, TIER_PLACE_BIND, &kernel, TIER_POLICY_BIND, "2,5");
+	expect_policy(TIER_PLACE_CXL, TIER_PLACE_BIND, &kernel, TIER_POLICY_BIND, "2");
 	expect_policy(TIER_PLACE_CXL, TIER_PLACE_PREFERRED, &kernel, TIER_POLICY_PREFERRED_MANY,
-		      "2,5");
+		      "2");
 	expect_policy(TIER_PLACE_AUTO, TIER_PLACE_BIND, &kernel, TIER_POLICY_PREFERRED_MANY, "0,1");
 	expect_policy(TIER_PLACE_AUTO, TIER_PLACE_INTERLEAVE, &kernel, TIER_POLICY_INTERLEAVE,
-		      "0,1,2,5,7");
+		      "0,1,2,7");
 	expect_policy(TIER_PLACE_CXL, TIER_PLACE_WEIGHTED, &kernel, TIER_POLICY_WEIGHTED_INTERLEAVE,
-		      "2,5");
+		      "2");
 	/* What other nodes weigh is of no interest. */
 	kernel.weights[0] = 4;
-	expect_policy(TIER_PLACE_CXL, TIER_PLACE_INTERLEAVE, &kernel, TIER_POLICY_INTERLEAVE,
-		      "2,5");
+	expect_policy(TIER_PLACE_CXL, TIER_PLACE_INTERLEAVE, &kernel, TIER_POLICY_INTERLEAVE, "2");
 	expect_policy(TIER_PLACE_AUTO, TIER_PLACE_INTERLEAVE, &kernel,
-		      TIER_POLICY_WEIGHTED_INTERLEAVE, "0,1,2,5,7");
+		      TIER_POLICY_WEIGHTED_INTERLEAVE, "0,1,2,7");
 	kernel.weighted = false;
 	expect_policy(TIER_PLACE_AUTO, TIER_PLACE_INTERLEAVE, &kernel, TIER_POLICY_INTERLEAVE,
-		      "0,1,2,5,7");
+		      "0,1,2,7");
 }
 
 TEST(policies_that_cannot_be)
@@ -307,19 +362,80 @@ TEST(lists)
 }
 
 /* A list for numactl, or the problem's text. */
-static const char *listed(const char *list, bool for_cpus)
+static const char *listed_on(const struct tier_topology *t, struct tier_node_list request)
 {
 	static char text[512];
-	_cleanup_topology_ struct tier_topology *t = machine();
 	struct tier_config *config = config_of("[Region near-by]\nMatchSerial=2\n");
 	char *done = NULL;
-	int r = tier_place_node_list(list, for_cpus, t, config, &done, &problem);
+	int r = tier_place_node_list(&request, t, config, &done, &problem);
 
 	CHECK_EQ(r == 0, done != NULL);
 	snprintf(text, sizeof(text), "%s", r == 0 ? done : problem.text);
 	free(done);
 	tier_config_free(config);
 	return text;
+}
+
+/* The same machine without a node that has to be named. */
+static struct tier_topology *local_machine(void)
+{
+	struct tier_topology *t = machine();
+
+	for (size_t i = 0; i < t->node_count; i++)
+		t->nodes[i].type = TIER_MEMORY_LOCAL;
+	return t;
+}
+
+static const char *listed(const char *list, bool for_cpus)
+{
+	_cleanup_topology_ struct tier_topology *t = local_machine();
+
+	return listed_on(t, (struct tier_node_list){.list = list, .for_cpus = for_cpus});
+}
+
+/* Nodes 3 and 5 have to be named: Switched, and of regions of which nobody has told the type. */
+TEST(node_lists_where_some_have_to_be_named)
+{
+	_cleanup_topology_ struct tier_topology *t = machine();
+	struct tier_node_set allowed = {};
+
+#define LIST(...) listed_on(t, (struct tier_node_list){__VA_ARGS__})
+	CHECK_STR(LIST("all"), "0,1,2,7");
+	CHECK_STR(LIST("region3,all"), "3,0,1,2,7");
+	CHECK_STR(LIST("0,all"), "0,0,1,2,7");
+	CHECK_STR(LIST("!near-by"), "0,1,7");
+	CHECK_STR(LIST("!0-1"), "2,7");
+	CHECK_STR(LIST("!0x1,07"), "0,2");
+	CHECK_STR(LIST("!3"), "0,1,2,7");
+	CHECK_STR(LIST("!region3"), "0,1,2,7");
+	CHECK_STR(LIST("!all"), "!all");
+	CHECK_STR(LIST("same"), "same");
+	CHECK_STR(LIST("0,file:/x"), "0,file:/x");
+	CHECK_HAS(LIST("!0,1,2,7"), "leaves no node");
+	CHECK_HAS(LIST("!file:/x"), "have to be named");
+	CHECK_HAS(LIST("+0"), "position");
+	CHECK_HAS(LIST("!+0", .typed = true), "position");
+	CHECK_STR(LIST("+0", .typed = true), "+0");
+	/* A number, as one of a range, too. */
+	for (const char *const *at = (const char *const[]){"3", "0,3", "0-3", "4-2", "0x3", NULL};
+	     *at; at++) {
+		CHECK_HAS(LIST(*at), "node 3 is Switched memory");
+		CHECK_HAS(problem.next, "region3");
+		CHECK_HAS(problem.next, "--typed");
+		CHECK_STR(LIST(*at, .typed = true), *at);
+		CHECK_STR(LIST(*at, .for_cpus = true), *at);
+	}
+	CHECK_STR(LIST("0-2,5"), "0-2,5");
+	/* Those are not about memory. */
+	CHECK_STR(LIST("all", .for_cpus = true), "all");
+	CHECK_STR(LIST("!0", .for_cpus = true), "!0");
+	/* numactl refuses what the cpuset does not allow. */
+	tier_node_set_add(&allowed, 0);
+	tier_node_set_add(&allowed, 2);
+	tier_node_set_add(&allowed, 3);
+	CHECK_STR(LIST("all", .allowed = &allowed), "0,2");
+	CHECK_STR(LIST("!0", .allowed = &allowed), "2");
+#undef LIST
 }
 
 TEST(node_lists)
@@ -401,8 +517,8 @@ TEST(json)
 
 	CHECK_EQ(tier_place_select(&request, t, NULL, &place, &problem), 0);
 	CHECK_EQ(tier_place_to_json(place, &text), 0);
-	CHECK_HAS(text, "\"numactl\" : \"2,5\"");
-	CHECK_HAS(text, "\"qemu\" : \"host-nodes=2,host-nodes=5,policy=bind\"");
+	CHECK_HAS(text, "\"numactl\" : \"2\"");
+	CHECK_HAS(text, "\"qemu\" : \"host-nodes=2,policy=bind\"");
 	CHECK_HAS(text, "\"why_not\" : \"is typed, and nobody named it\"");
 	free(text);
 }
