@@ -24,6 +24,17 @@ static bool is_named(const char *const *names, size_t count, const struct tier_r
 	return false;
 }
 
+static bool is_range_online(const struct tier_topology *topology, uint64_t start, uint64_t bytes)
+{
+	size_t count;
+	const struct tier_block *block = tier_topology_range_blocks(topology, start, bytes, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if (block[i].state != TIER_BLOCK_OFFLINE)
+			return true;
+	return false;
+}
+
 /* Is any of its memory online? If addresses are hidden, what its node has is all that can be told. */
 static bool is_online(const struct tier_topology *topology, const struct tier_region *region)
 {
@@ -32,18 +43,16 @@ static bool is_online(const struct tier_topology *topology, const struct tier_re
 
 	if (!node || !node->has_memory)
 		return false;
+	/* The firmware's: without a device, and online since boot. */
+	if (!tier_topology_region_dax(topology, region->name, NULL))
+		return is_range_online(topology, region->start, region->bytes);
 	while ((dax = tier_topology_region_dax(topology, region->name, dax))) {
-		const struct tier_block *block;
-		size_t count;
-
 		if (!tier_dax_has_blocks(dax))
 			continue;
 		if (dax->start == TIER_UNKNOWN_U64)
 			return true;
-		block = tier_topology_range_blocks(topology, dax->start, dax->bytes, &count);
-		for (size_t i = 0; i < count; i++)
-			if (block[i].state != TIER_BLOCK_OFFLINE)
-				return true;
+		if (is_range_online(topology, dax->start, dax->bytes))
+			return true;
 	}
 	return false;
 }

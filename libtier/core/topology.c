@@ -291,6 +291,17 @@ const struct tier_block *tier_topology_range_blocks(const struct tier_topology *
 	return end > low ? &topology->blocks[low] : NULL;
 }
 
+int topology_range_node(const struct tier_topology *topology, uint64_t start, uint64_t bytes)
+{
+	size_t count;
+	const struct tier_block *block = tier_topology_range_blocks(topology, start, bytes, &count);
+
+	for (size_t i = 1; i < count; i++)
+		if (block[i].node != block[0].node)
+			return TIER_ABSENT_NODE;
+	return count ? block[0].node : TIER_ABSENT_NODE;
+}
+
 bool tier_topology_block_retired(const struct tier_topology *topology, uint64_t index)
 {
 	size_t low = 0, high = topology->retired_block_count;

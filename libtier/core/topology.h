@@ -18,6 +18,9 @@ void topology_sort(struct tier_topology *topology);
 uint64_t topology_window_available(const struct tier_topology *topology,
 				   const struct tier_window *window);
 
+/* The one node that all memory blocks of a range are on; TIER_ABSENT_NODE without blocks, or if they are on several. */
+int topology_range_node(const struct tier_topology *topology, uint64_t start, uint64_t bytes);
+
 /* Appends an element with its unknown values set; NULL without memory. */
 struct tier_node *topology_add_node(struct tier_topology *topology, int id);
 struct tier_block *topology_add_block(struct tier_topology *topology, uint64_t index);

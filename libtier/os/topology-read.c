@@ -94,6 +94,13 @@ static void derive_regions(const struct sysfs *sysfs, struct tier_topology *topo
 		if (region->target_node == TIER_ABSENT_NODE)
 			(void)sysfs_read_int(sysfs, &region->target_node,
 					     "sys/bus/cxl/devices/%s/target_node", region->name);
+		/*
+		 * What the firmware gave out as RAM is online before there is a region, which then
+		 * has no device: cxl_region_probe() in drivers/cxl/core/region.c.
+		 */
+		if (region->target_node == TIER_ABSENT_NODE)
+			region->target_node =
+				topology_range_node(topology, region->start, region->bytes);
 		region->type = topology_read_type(sysfs, "sys/bus/cxl/devices/%s/memory_type",
 						  region->name);
 		region->type_by_kernel = region->type != TIER_MEMORY_UNKNOWN;

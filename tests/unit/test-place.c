@@ -283,6 +283,39 @@ TEST(hidden_addresses)
 	CHECK(place == NULL);
 }
 
+/* Online by firmware: a region without a device, whose memory has been there since boot. */
+TEST(firmwares_region)
+{
+	_cleanup_topology_ struct tier_topology *t = machine();
+	const char *const name = "region2";
+	struct tier_place_request request = {.regions = &name, .region_count = 1};
+	struct tier_region *region = (struct tier_region *)tier_topology_region(t, name);
+	struct tier_block *block;
+	struct tier_place *place = NULL;
+	size_t count;
+
+	for (size_t i = 0; i < t->dax_count; i++)
+		if (streq(t->daxs[i].region, name))
+			t->daxs[i].region[0] = '\0';
+	block = (struct tier_block *)tier_topology_range_blocks(t, region->start, region->bytes,
+								&count);
+	CHECK_EQ(count, 1);
+	CHECK_EQ(topology_range_node(t, region->start, region->bytes), TIER_ABSENT_NODE);
+	block->node = 2;
+	CHECK_EQ(topology_range_node(t, region->start, region->bytes), 2);
+	CHECK_EQ(tier_place_select(&request, t, NULL, &place, &problem), 0);
+	CHECK(tier_node_set_has(&place->taken, 2));
+	CHECK_EQ(place->nodes[2].class, TIER_PLACE_CLASS_CXL);
+	tier_place_free(place);
+	block->state = TIER_BLOCK_OFFLINE;
+	CHECK_EQ(tier_place_select(&request, t, NULL, &place, &problem), TIER_E_REFUSED);
+	CHECK(place == NULL);
+	/* With the next block, which is another node's. */
+	topology_add_block(t, block->index + 1)->node = 5;
+	topology_sort(t);
+	CHECK_EQ(topology_range_node(t, region->start, 2 * region->bytes), TIER_ABSENT_NODE);
+}
+
 static void expect_policy(enum tier_place_tier tier, enum tier_place_how how,
 			  const struct tier_policy_kernel *kernel, enum tier_policy_mode mode,
 			  const char *nodes)

@@ -373,6 +373,23 @@ TEST(window_gaps)
 	CHECK_EQ(topology_window_available(t, window), TIER_UNKNOWN_U64);
 }
 
+/* Without a device the blocks tell the node, as for what the firmware gave out as RAM. */
+TEST(regions_without_a_device)
+{
+	_cleanup_topology_ struct tier_topology *t = NULL;
+	char command[8192], root[64];
+
+	scratch_new(root);
+	snprintf(command, sizeof(command), "cp -r '%s'/. '%s' && rm -r '%s'/sys/bus/dax",
+		 fixture("expanders"), root, root);
+	CHECK_EQ(system(command), 0);
+	CHECK_EQ(tier_topology_read(root, &t, NULL), 0);
+	CHECK_EQ(t->dax_count, 0);
+	CHECK_EQ(tier_topology_region(t, "region0")->target_node, 2);
+	CHECK_EQ(tier_topology_region(t, "region1")->target_node, 3);
+	scratch_done(root);
+}
+
 TEST(names)
 {
 	CHECK_STR(tier_zone_name(TIER_ZONE_MOVABLE), "Movable");
