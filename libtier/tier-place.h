@@ -209,17 +209,16 @@ const char *tier_policy_mode_name(enum tier_policy_mode mode);
 
 /* What the kernel says of policies to this process. */
 struct tier_policy_kernel {
-	struct tier_node_set allowed;	 /* Mems_allowed: by its cpuset */
-	bool weighted;			 /* MPOL_WEIGHTED_INTERLEAVE is there: Linux 6.9 */
-	uint8_t weights[TIER_NODES_MAX]; /* of a node; 1 where none is told */
+	struct tier_node_set allowed; /* Mems_allowed: by its cpuset */
+	bool weighted;		      /* MPOL_WEIGHTED_INTERLEAVE is there: Linux 6.9 */
 };
 
 /* How pages are spread over the nodes of a selection. */
 enum tier_place_how {
 	TIER_PLACE_BIND,       /* on these nodes or not at all; with TIER_PLACE_AUTO: DRAM first */
 	TIER_PLACE_PREFERRED,  /* on these nodes first */
-	TIER_PLACE_INTERLEAVE, /* one after the other; by weight if the nodes' weights differ */
-	TIER_PLACE_WEIGHTED,   /* by weight */
+	TIER_PLACE_INTERLEAVE, /* by weight; one after the other if the kernel has no weights */
+	TIER_PLACE_WEIGHTED,   /* by weight, or not at all */
 };
 
 /**

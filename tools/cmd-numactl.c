@@ -129,13 +129,35 @@ static int own_words(int argc, char **argv)
 	return at;
 }
 
+/* As a shell reads it: what is more than letters, digits and a few signs stands between quotes. */
+static void print_word(const char *word)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+				    "%+,-./:=@_";
+
+	if (word[0] && word[strspn(word, plain)] == '\0') {
+		fputs(word, stdout);
+		return;
+	}
+	putchar('\'');
+	for (; *word; word++)
+		if (*word == '\'')
+			fputs("'\\''", stdout);
+		else
+			putchar(*word);
+	putchar('\'');
+}
+
 static int print_words(char **words)
 {
 	sd_json_variant *list = NULL;
 
 	if (!tool_common.json) {
-		for (size_t i = 0; words[i]; i++)
-			printf("%s%s", i ? " " : "", words[i]);
+		for (size_t i = 0; words[i]; i++) {
+			if (i)
+				putchar(' ');
+			print_word(words[i]);
+		}
 		putchar('\n');
 		return TOOL_OK;
 	}

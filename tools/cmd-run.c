@@ -17,9 +17,9 @@ static int parse(int argc, char **argv, struct run_input *input, char ***ret_com
 	const struct tool_option options[] = {
 		PLACE_OPTIONS(&input->place),
 		{"interleave", NULL,
-		 "spread pages over the nodes, by their weights if these differ", TOOL_FLAG,
+		 "spread pages over the nodes, by weight if the kernel has weights", TOOL_FLAG,
 		 &input->interleave},
-		{"weighted", NULL, "spread pages over the nodes by their weights", TOOL_FLAG,
+		{"weighted", NULL, "the same, and refused if it has none", TOOL_FLAG,
 		 &input->weighted},
 		{"preferred", NULL, "elsewhere if the nodes are full", TOOL_FLAG,
 		 &input->preferred},

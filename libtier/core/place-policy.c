@@ -2,20 +2,6 @@
 /* From nodes to a policy of the kernel. */
 #include "place.h"
 
-static bool weights_differ(const struct tier_node_set *set, const struct tier_policy_kernel *kernel)
-{
-	int first = -1;
-
-	for (int i = 0; i < TIER_NODES_MAX; i++) {
-		if (!tier_node_set_has(set, i))
-			continue;
-		if (first >= 0 && kernel->weights[i] != first)
-			return true;
-		first = kernel->weights[i];
-	}
-	return false;
-}
-
 static bool is_empty(const struct tier_node_set *set)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(set->bits); i++)
@@ -29,18 +15,17 @@ int tier_place_policy(const struct tier_place *place, enum tier_place_how how,
 		      struct tier_problem *problem)
 {
 	struct tier_policy policy = {.mode = TIER_POLICY_BIND, .nodes = place->taken};
-	bool weighted = how == TIER_PLACE_WEIGHTED;
 
-	if (weighted && !kernel->weighted)
+	if (how == TIER_PLACE_WEIGHTED && !kernel->weighted)
 		return tier_problem_set(problem, TIER_E_REFUSED, "--weighted",
 					"use --interleave, or Linux 6.9 or later",
 					"this kernel has no weighted interleave");
 	switch (how) {
 	case TIER_PLACE_INTERLEAVE:
-		weighted = kernel->weighted && weights_differ(&place->taken, kernel);
-		[[fallthrough]];
 	case TIER_PLACE_WEIGHTED:
-		policy.mode = weighted ? TIER_POLICY_WEIGHTED_INTERLEAVE : TIER_POLICY_INTERLEAVE;
+		/* Also while all weights are the same: the policy outlives them. */
+		policy.mode =
+			kernel->weighted ? TIER_POLICY_WEIGHTED_INTERLEAVE : TIER_POLICY_INTERLEAVE;
 		break;
 	default:
 		if (how == TIER_PLACE_PREFERRED || place->tier == TIER_PLACE_AUTO)

@@ -28,16 +28,6 @@ int tier_policy_read(struct tier_policy_kernel *ret, struct tier_problem *proble
 	if (r < 0)
 		return tier_problem_set(problem, r, "/", NULL, "cannot open it");
 	kernel.weighted = sysfs_exists(&sysfs, "sys/kernel/mm/mempolicy/weighted_interleave");
-	for (int i = 0; i < TIER_NODES_MAX; i++) {
-		int weight;
-
-		kernel.weights[i] = 1;
-		if (kernel.weighted && tier_node_set_has(&kernel.allowed, i) &&
-		    sysfs_read_int(&sysfs, &weight,
-				   "sys/kernel/mm/mempolicy/weighted_interleave/node%d", i) == 0 &&
-		    weight > 0 && weight <= UINT8_MAX)
-			kernel.weights[i] = (uint8_t)weight;
-	}
 	*ret = kernel;
 	return 0;
 }

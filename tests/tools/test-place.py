@@ -128,12 +128,19 @@ def test_numactl():
             ("-am region0 true", "-am 2 true"), ("--preferred-m region0 true", "--preferred-m 2 true"),
             # As ambiguous as it is to numactl, which says so.
             ("--pref region0 true", "--pref region0 true"),
-            ("-w 0,region0 true -m region1", "-w 0,2 true -m region1"), ("-P !region0 true", "-P !2 true"),
+            ("-w 0,region0 true -m region1", "-w 0,2 true -m region1"), ("-P !region0 true", "-P '!2' true"),
             ("--interleave=all true", "--interleave=all true"), ("-N 0 -i region0 true", "-N 0 -i 2 true"),
             ("-C region0 -m region0 true", "-C region0 -m 2 true"), ("-m region0 -- -x", "-m 2 -- -x"),
             ("--bogus -m region0 true", "--bogus -m region0 true"), ("-s", "-s"), ("-m", "-m"),
             ("--shm region0 -m region0", "--shm region0 -m 2")):
         assert good("numactl", "--dry-run", *words.split()) == f"numactl {wanted}\n", words
+    # A shell reads the same words.
+    for words in (["a b", "", "'", "$(x)", "a\nb", "*", "~", "#", "x'y z'", "\\"], ["plain", "--a=b,c:d/e.f@g%h+i_j"]):
+        told = good("numactl", "--dry-run", "-m", "region0", *words)
+        read = subprocess.run(["sh", "-c", 'set -- ' + told + 'printf "%s\\0" "$@"'], capture_output=True, text=True,
+                              timeout=60, check=True).stdout
+        assert read.split("\0")[:-1] == ["numactl", "-m", "2", *words], told
+        assert ("'" in told) == (words[0] != "plain"), told
     assert json.loads(good("numactl", "--dry-run", "--json", "-m", "region0", "a b")) == ["numactl", "-m", "2", "a b"]
     refused("numactl", "--dry-run", "-m", "region1", "true", says=["region1", "tierctl online region1"])
     refused("numactl", "--dry-run", "-m", "0,nowhere", "true", says=["nowhere"])

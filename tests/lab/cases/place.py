@@ -81,6 +81,8 @@ def case_run_is_there(lab):
             (("--type", "shared"), far, 32), (("--tier", "dram"), 0, 32), (("--tier", "auto"), 0, 32):
         with hog(a, mib, "small", wrap=("tierctl", "run", *words, "--")) as it:
             _expect(it, mib, node)
+    # On node 0 a hog is without any policy, too.
+    assert _policy(a, "--tier", "dram") == "bind=static:0"
     assert _policy(a, "--tier", "cxl") == f"bind=static:{near}"
     assert _policy(a, "--tier", "auto") == "prefer (many)=static:0"
     assert _policy(a, "--region", "far", "--preferred") == f"prefer (many)=static:{far}"
@@ -164,7 +166,7 @@ def case_interleaved(lab):
     _weigh(a, {0: 1, near: 1, far: 1})
     dram, first, second = shares(*both, "--interleave")
     assert dram < 0.02 and 0.48 < first < 0.52 and 0.48 < second < 0.52, (dram, first, second)
-    assert "MPOL_INTERLEAVE of" in a.run(*both, "--interleave", "--dry-run", "true").out
+    assert "MPOL_WEIGHTED_INTERLEAVE of" in a.run(*both, "--interleave", "--dry-run", "true").out
     _weigh(a, {near: 3})
     assert "MPOL_WEIGHTED_INTERLEAVE of" in a.run(*both, "--interleave", "--dry-run", "true").out
     dram, first, second = shares(*both, "--interleave")
