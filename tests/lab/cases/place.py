@@ -191,12 +191,15 @@ def case_numactl(lab):
     for words, what, wanted in (("--membind=near",), "membind", [near]), \
             (("-N", "0", "-m", "0,far"), "membind", [0, far]), (("-m", "!far"), "membind", [0, near]), \
             (("-i", region_of(a, 1)["name"] + ",far"), "interleavemask", [near, far]), \
-            (("--preferred-m", "far"), "preferred", [far]):
+            (("--preferred-m", "far"), "preferred", [far]), (("-m", "all"), "membind", [0, near]), \
+            (("-i", "!0"), "interleavemask", [near]), (("--typed", "-m", str(far)), "membind", [far]):
         told = a.tierctl("numactl", *words, "numactl", "--show").out
         assert shown(told, what) == " ".join(map(str, sorted(wanted))), f"{words}: {told}"
     with hog(a, 64, "small", wrap=("tierctl", "numactl", "--membind=far")) as it:
         _expect(it, 64, far)
     refused(a.tierctl("numactl", "-N", "near", "true", check=False), "near", "no CPUs")
+    for words in str(far), f"0,{far}", f"0-{far}":
+        refused(a.tierctl("numactl", "-m", words, "true", check=False), f"node {far} is Shared", "--typed")
     # What numactl does not know it says itself.
     done = a.tierctl("numactl", "--bogus", "true", check=False)
     assert done.code == 1 and "usage: numactl" in done.err, done.err
@@ -268,6 +271,12 @@ def case_which_cgroup(lab):
               "echo threaded >two/threads/cgroup.type")
         refused(move("twin.service"), "twin.service", "/one/twin.service", "/two/twin.service", "give a path")
         refused(move("two/twin.service"), "no process")
+        # As in what is delegated to a user: his own are found by their path, and are in nobody's way.
+        a.run(f"mkdir {CGROUPS}/two/mine.service && chown 1000 {CGROUPS}/two")
+        refused(move("twin.service"), "no process")
+        refused(move("mine.service"), "mine.service", "no other cgroup of root's", "give a path")
+        refused(move("two/mine.service"), "no process")
+        a.run(f"rmdir {CGROUPS}/two/mine.service")
         refused(move("/two/threads"), "/two/threads", "has threads")
         for path in "/three", "one/../../../etc", "/etc/":
             refused(move(path), path, "no such cgroup")
