@@ -41,6 +41,9 @@ static void fail(struct manager *manager, const struct tier_problem *problem)
 		return;
 	COPY(weights->failed, problem->text);
 	log_problem(LOG_ERR, "weights-failed", problem);
+	/* A node may have come or gone since the snapshot. Once: what is refused again waits for the next event. */
+	if (!manager->stopping)
+		(void)monitor_rescan(manager);
 }
 
 /* What a cxl-tierd before this one has left. */

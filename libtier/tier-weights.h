@@ -67,11 +67,13 @@ struct tier_weight_saved {
 	int node;
 	unsigned before;
 	unsigned written; /* the same if nothing was */
+	unsigned next;	  /* being written: after a kill either of the two may be there */
 };
 
 struct tier_weights_saved {
-	int auto_weights;		 /* TIER_UNKNOWN_INT if the kernel has no such mode */
-	bool auto_written;		 /* the mode was switched on, and no weight was written */
+	int auto_weights;  /* TIER_UNKNOWN_INT if the kernel has no such mode */
+	bool auto_written; /* the mode was switched on, and no weight was written */
+	bool auto_refused; /* all is as before but the mode, which has no bandwidths */
 	struct tier_weight_saved *nodes; /* ascending */
 	size_t node_count;
 };
@@ -136,9 +138,11 @@ int tier_weights_saved_load(const char *sysroot, struct tier_weights_saved **ret
  * tier_weights_apply() - carry out a plan's steps
  * @saved: what was there before; *saved is NULL before the first write, and grows
  *
- * First writes down what is there. If the kernel refuses a step, those before it are undone. Needs root.
+ * First writes down what is there, and what comes. If the kernel refuses a step, those before it are undone; a node that
+ * has gone meanwhile has nothing to be refused. Needs root.
  *
- * Return: 0; negative errno with node, attempt and cause; *saved and TIER_WEIGHTS_PATH are then as before.
+ * Return: 0; negative errno with node, attempt and cause; *saved and TIER_WEIGHTS_PATH are then as before, or have what
+ * could not be undone.
  */
 int tier_weights_apply(const char *sysroot, const struct tier_weights_plan *plan,
 		       struct tier_weights_saved **saved, struct tier_problem *problem);
@@ -160,7 +164,8 @@ int tier_weights_refresh(const char *sysroot, const struct tier_weights_plan *pl
  * tier_weights_restore() - put back what was there before the first write
  * @saved: freed, and NULL, if it is done
  * @ret_left: why something was left: empty, or a node's weight that somebody else has written since, or
- * the kernel's own mode, which it refuses without bandwidths; the weights are then written
+ * the kernel's own mode, which it refuses without bandwidths; the weights are then written, and *saved and
+ * TIER_WEIGHTS_PATH stay, with auto_refused, so that the manual mode is known as ours
  *
  * Return: 0; negative errno: what could not be is still in TIER_WEIGHTS_PATH.
  */

@@ -21,8 +21,15 @@ void doctor_leftover_weights(struct doctor_report *report, bool running)
 			   problem.next, "%.300s", problem.text);
 		return;
 	}
+	if (saved->auto_refused) {
+		doctor_add(report, OK, object, NULL, NULL,
+			   "they are as before cxl-tierd, but in manual mode: the kernel knows no "
+			   "bandwidth");
+		tier_weights_saved_free(saved);
+		return;
+	}
 	for (size_t i = 0; i < saved->node_count; i++)
-		changed += saved->nodes[i].before != saved->nodes[i].written;
+		changed += saved->nodes[i].before != saved->nodes[i].next;
 	doctor_add(report, running ? OK : WARN, object,
 		   "they do not follow nodes that come and go any more",
 		   "systemctl start cxl-tierd; or cxl-tierd --release puts back what was there",

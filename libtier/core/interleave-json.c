@@ -87,12 +87,14 @@ int tier_weights_saved_format(const struct tier_weights_saved *saved, char **ret
 		r = sd_json_variant_append_arraybo(
 			&nodes, SD_JSON_BUILD_PAIR_INTEGER("node", s->node),
 			SD_JSON_BUILD_PAIR_UNSIGNED("before", s->before),
-			SD_JSON_BUILD_PAIR_UNSIGNED("written", s->written));
+			SD_JSON_BUILD_PAIR_UNSIGNED("written", s->written),
+			SD_JSON_BUILD_PAIR_UNSIGNED("next", s->next));
 	}
 	if (r >= 0)
 		r = sd_json_buildo(&whole, SD_JSON_BUILD_PAIR_UNSIGNED("version", VERSION),
 				   JSON_MODE("auto_weights", saved->auto_weights),
 				   SD_JSON_BUILD_PAIR_BOOLEAN("auto_written", saved->auto_written),
+				   SD_JSON_BUILD_PAIR_BOOLEAN("auto_refused", saved->auto_refused),
 				   SD_JSON_BUILD_PAIR_VARIANT("nodes", nodes));
 	return r < 0 ? r : json_format(whole, ret);
 }
@@ -100,16 +102,18 @@ int tier_weights_saved_format(const struct tier_weights_saved *saved, char **ret
 static int read_node(struct tier_weights_saved *saved, sd_json_variant *object)
 {
 	struct tier_weight_saved *s = array_grow(&saved->nodes, &saved->node_count, sizeof(*s));
-	uint64_t node, before, written;
+	uint64_t node, before, written, next;
 
 	if (!s)
 		return -ENOMEM;
 	if (!json_read_number(object, "node", 0, INT_MAX, &node) ||
 	    !json_read_number(object, "before", 1, TIER_INTERLEAVE_WEIGHT_MAX, &before) ||
 	    !json_read_number(object, "written", 1, TIER_INTERLEAVE_WEIGHT_MAX, &written) ||
+	    !json_read_number(object, "next", 1, TIER_INTERLEAVE_WEIGHT_MAX, &next) ||
 	    (saved->node_count > 1 && s[-1].node >= (int)node))
 		return TIER_E_DAMAGED;
-	*s = (struct tier_weight_saved){(int)node, (unsigned)before, (unsigned)written};
+	*s = (struct tier_weight_saved){(int)node, (unsigned)before, (unsigned)written,
+					(unsigned)next};
 	return 0;
 }
 
@@ -132,6 +136,7 @@ int tier_weights_saved_parse(const char *text, size_t bytes, struct tier_weights
 	if (!json_read_number(whole, "version", VERSION, VERSION, &version) || !mode ||
 	    !(sd_json_variant_is_null(mode) || sd_json_variant_is_boolean(mode)) ||
 	    !json_read_flag(whole, "auto_written", &saved->auto_written) ||
+	    !json_read_flag(whole, "auto_refused", &saved->auto_refused) ||
 	    !json_is_array(nodes, TIER_CALIBRATION_PAIRS_MAX))
 		return TIER_E_DAMAGED;
 	saved->auto_weights =

@@ -46,6 +46,10 @@ void weight_decide(struct tier_weight *weight, enum tier_weight_source source, u
 
 /* Is what the kernel has neither what was there before nor what cxl-tierd has written? */
 bool weights_are_foreign(const struct planner *p);
+/* Is there anything to be put back that the kernel would not refuse again? */
+bool weights_can_restore(const struct planner *p);
+/* Were those before the first write in manual mode, and yet as the kernel's own would have been? */
+bool weights_were_nobodys(const struct planner *p);
 /* What the configuration has for a node, if anything. */
 void weights_take_fixed(struct planner *p, struct tier_weight *weight);
 /* Does the calibration hold for all that are weighed? @why: "; ..." why not, or empty. */

@@ -3,6 +3,31 @@
 
 /* Whose figures the weights of weighted interleave come from. */
 
+static const struct tier_weight_saved *find(const struct tier_weights_saved *saved, int node)
+{
+	for (size_t i = 0; saved && i < saved->node_count; i++)
+		if (saved->nodes[i].node == node)
+			return &saved->nodes[i];
+	return NULL;
+}
+
+static bool all_are_one(const struct planner *p)
+{
+	for (size_t i = 0; i < p->plan->weight_count; i++)
+		if (takes_part(p, &p->plan->weights[i]) && p->plan->weights[i].present != 1)
+			return false;
+	return true;
+}
+
+/* A mode that is put back one weight after the other was cxl-tierd's to put back. */
+static bool is_half_restored(const struct tier_weights_saved *saved)
+{
+	for (size_t i = 0; i < saved->node_count; i++)
+		if (saved->nodes[i].written != saved->nodes[i].before)
+			return true;
+	return false;
+}
+
 bool weights_are_foreign(const struct planner *p)
 {
 	const struct tier_weights_saved *saved = p->in->saved;
@@ -10,32 +35,48 @@ bool weights_are_foreign(const struct planner *p)
 
 	if (plan->auto_weights == 1)
 		return false;
+	/* Without bandwidths nobody can go back to the kernel's mode, in which all are 1: then this is the same. */
 	if (!saved && plan->auto_weights == 0)
-		return true;
-	if (saved && saved->auto_written)
+		return weights_kernel_has(p) || !all_are_one(p);
+	if (saved && saved->auto_written && !is_half_restored(saved))
 		return true;
 	for (size_t i = 0; i < plan->weight_count; i++) {
 		const struct tier_weight *weight = &plan->weights[i];
-		bool known = false;
+		const struct tier_weight_saved *node = find(saved, weight->node);
+		unsigned present = (unsigned)weight->present;
 
 		if (!takes_part(p, weight))
 			continue;
-		/* A kernel without a mode of its own begins with 1. */
-		if (!saved && weight->present != 1)
+		if (node && present != node->before && present != node->written &&
+		    present != node->next)
 			return true;
-		for (size_t j = 0; saved && j < saved->node_count; j++) {
-			const struct tier_weight_saved *s = &saved->nodes[j];
-
-			known |= s->node == weight->node;
-			if (s->node == weight->node && weight->present != (int)s->written &&
-			    weight->present != (int)s->before)
-				return true;
-		}
-		if (saved && !known && plan->auto_weights == TIER_UNKNOWN_INT &&
-		    weight->present != 1)
+		/*
+		 * A kernel without a mode of its own begins with 1. With one, a node that comes again has what was
+		 * computed when it was there last.
+		 */
+		if (!node && plan->auto_weights == TIER_UNKNOWN_INT && present != 1)
 			return true;
 	}
 	return false;
+}
+
+bool weights_can_restore(const struct planner *p)
+{
+	const struct tier_weights_saved *saved = p->in->saved;
+
+	return saved && !(saved->auto_refused && !weights_kernel_has(p));
+}
+
+bool weights_were_nobodys(const struct planner *p)
+{
+	const struct tier_weights_saved *saved = p->in->saved;
+
+	if (saved->auto_weights != 0 || saved->auto_written || weights_kernel_has(p))
+		return false;
+	for (size_t i = 0; i < saved->node_count; i++)
+		if (saved->nodes[i].before != 1)
+			return false;
+	return true;
 }
 
 /* What the configuration has for a node. Of two regions on one node the smaller counts. */

@@ -88,8 +88,12 @@ static int plan_foreign(struct planner *p)
 	r = add_steps(p, false);
 	conclude(p, plan->step_count ? TIER_WEIGHTS_WRITE : TIER_WEIGHTS_NOTHING,
 		 "set by another hand than cxl-tierd's: %s left as they are; to have them set, "
-		 "echo 1 > /sys/kernel/mm/mempolicy/weighted_interleave/auto",
-		 p->fixed ? "but for the configuration's, they are" : "they are");
+		 "%s",
+		 p->fixed ? "but for the configuration's, they are" : "they are",
+		 plan->auto_weights == 0 && weights_kernel_has(p)
+			 ? "echo 1 > /sys/kernel/mm/mempolicy/weighted_interleave/auto"
+			 : "echo 1 to each node's file in "
+			   "/sys/kernel/mm/mempolicy/weighted_interleave");
 	return r;
 }
 
@@ -99,9 +103,9 @@ static bool is_over(struct planner *p, enum tier_weight_source source, bool kern
 {
 	const struct tier_weights_saved *saved = p->in->saved;
 
-	if (!saved || p->fixed)
+	if (p->fixed || !weights_can_restore(p))
 		return false;
-	if (saved->auto_weights == 0) {
+	if (saved->auto_weights == 0 && !weights_were_nobodys(p)) {
 		conclude(p, TIER_WEIGHTS_RESTORE, "the configuration asks for no others any more");
 		return true;
 	}
@@ -229,7 +233,12 @@ static int plan_kernel(struct planner *p)
 	if (plan->auto_weights == 1)
 		return 0;
 	if (p->in->saved && p->in->saved->auto_weights == 1) {
-		plan->action = TIER_WEIGHTS_RESTORE;
+		if (weights_can_restore(p))
+			plan->action = TIER_WEIGHTS_RESTORE;
+		else
+			conclude(p, TIER_WEIGHTS_NOTHING,
+				 "InterleaveWeights=kernel, and the kernel refuses its own mode: "
+				 "firmware tells no bandwidths");
 		return 0;
 	}
 	step = array_grow(&plan->steps, &plan->step_count, sizeof(*step));
@@ -277,7 +286,7 @@ int tier_plan_weights(const struct tier_weights_input *input, struct tier_weight
 		conclude(&p, TIER_WEIGHTS_NOTHING,
 			 "this kernel has no weighted interleave; Linux has it from 6.9 on");
 	else if (input->config->weights == TIER_WEIGHTS_NO)
-		conclude(&p, input->saved ? TIER_WEIGHTS_RESTORE : TIER_WEIGHTS_NOTHING,
+		conclude(&p, weights_can_restore(&p) ? TIER_WEIGHTS_RESTORE : TIER_WEIGHTS_NOTHING,
 			 "left to others by InterleaveWeights=no");
 	else
 		r = input->config->weights == TIER_WEIGHTS_KERNEL ? plan_kernel(&p) : plan_auto(&p);

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* os/interleave-apply.c: on files, with a kernel of the test's own behind the writes. */
+#include <sys/wait.h>
+
+#include "file-replace.h"
 #include "fixture.h"
 #include "sysfs.h"
 #include "tier-weights.h"
 #include "util.h"
+
+DEFINE_CLEANUP(struct tier_topology *, tier_topology_free)
+DEFINE_CLEANUP(struct tier_config *, tier_config_free)
 
 #define WEIGHTED "sys/kernel/mm/mempolicy/weighted_interleave/"
 #define NODES	 3
@@ -13,6 +19,7 @@ static char root[64];
 static int refused_node, refused_code;
 static bool knows_bandwidths;
 static unsigned writes;
+static unsigned lives; /* effects until this process is killed; 0: it is not */
 /* What the kernel computes by itself. */
 static const unsigned own[NODES] = {5, 2, 1};
 
@@ -53,6 +60,33 @@ static void set_weight(int node, unsigned weight)
 	set(name, value);
 }
 
+/* Nobody cleans up after a kill. */
+static void live_on(void)
+{
+	if (lives > 0 && --lives == 0)
+		_exit(9);
+}
+
+int __real_file_replace(const char *path, const void *data, size_t bytes);
+int __wrap_file_replace(const char *path, const void *data, size_t bytes);
+int __wrap_file_replace(const char *path, const void *data, size_t bytes)
+{
+	int r = __real_file_replace(path, data, bytes);
+
+	live_on();
+	return r;
+}
+
+int __real_unlink(const char *path);
+int __wrap_unlink(const char *path);
+int __wrap_unlink(const char *path)
+{
+	int r = __real_unlink(path);
+
+	live_on();
+	return r;
+}
+
 int __wrap_sysfs_write(const struct sysfs *to, const char *value, const char *format, ...);
 int __wrap_sysfs_write(const struct sysfs *to, const char *value, const char *format, ...)
 {
@@ -69,6 +103,7 @@ int __wrap_sysfs_write(const struct sysfs *to, const char *value, const char *fo
 		if (refused_node == OFF)
 			return refused_code;
 		set("auto", "false\n");
+		live_on();
 		return 0;
 	}
 	if (streq(path, WEIGHTED "auto")) {
@@ -79,6 +114,7 @@ int __wrap_sysfs_write(const struct sysfs *to, const char *value, const char *fo
 		for (int i = 0; i < NODES; i++)
 			if (weight_of(i) > 0)
 				set_weight(i, own[i]);
+		live_on();
 		return 0;
 	}
 	CHECK_EQ(sscanf(path, WEIGHTED "node%d", &node), 1);
@@ -90,6 +126,7 @@ int __wrap_sysfs_write(const struct sysfs *to, const char *value, const char *fo
 	CHECK(weight >= 1 && weight <= TIER_INTERLEAVE_WEIGHT_MAX);
 	set_weight(node, (unsigned)weight);
 	set("auto", "false\n");
+	live_on();
 	return 0;
 }
 
@@ -103,7 +140,7 @@ static void set_up(bool automatic, bool bandwidths)
 	scratch_new(root);
 	refused_node = -1;
 	refused_code = 0;
-	writes = 0;
+	writes = lives = 0;
 	knows_bandwidths = bandwidths;
 	scratch_file(root, "run/other", "");
 	set("auto", automatic ? "true\n" : "false\n");
@@ -227,6 +264,7 @@ TEST(nothing_is_written_that_could_not_be_put_back)
 	scratch_done(root);
 }
 
+/* Who comes next must know whose the manual mode is. */
 TEST(a_kernel_without_bandwidths_gets_the_weights_of_before)
 {
 	struct tier_weights_saved *saved = NULL;
@@ -236,8 +274,94 @@ TEST(a_kernel_without_bandwidths_gets_the_weights_of_before)
 	CHECK_EQ(tier_weights_apply(root, &plan, &saved, NULL), 0);
 	CHECK_EQ(tier_weights_restore(root, &saved, left, NULL), 0);
 	check_weights(1, 1, 1);
+	CHECK(!is_auto());
 	CHECK_HAS(left, "refuses its own mode");
+	CHECK(saved != NULL && saved->auto_refused);
+	tier_weights_saved_free(saved);
+	saved = NULL;
+	CHECK_EQ(tier_weights_saved_load(root, &saved, NULL), 0);
+	CHECK(saved->auto_refused);
+	/* Bandwidths have come: it is whole now. */
+	knows_bandwidths = true;
+	CHECK_EQ(tier_weights_restore(root, &saved, left, NULL), 0);
+	CHECK(is_auto());
+	CHECK_STR(left, "");
 	CHECK(!remembered());
+	scratch_done(root);
+}
+
+/* What cxl-tierd's planner makes of the files, with this calibration. */
+static struct tier_weights_plan *plan_anew(const struct tier_weights_saved *saved,
+					   const struct tier_calibration *calibration)
+{
+	struct tier_machine_identity here = {"uuid:1", "a processor"};
+	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
+	_cleanup_(tier_config_freep) struct tier_config *config = NULL;
+	struct tier_weights_plan *anew = NULL;
+	struct tier_weights_input input = {
+		.calibration = calibration, .identity = &here, .saved = saved, .refreshed = true};
+
+	CHECK_EQ(tier_topology_new(&topology), 0);
+	CHECK_EQ(tier_config_new(&config), 0);
+	topology->hotplug.auto_weights = is_auto();
+	topology->nodes = calloc(NODES, sizeof(*topology->nodes));
+	CHECK(topology->nodes != NULL);
+	topology->node_count = NODES;
+	for (int i = 0; i < NODES; i++)
+		topology->nodes[i] = (struct tier_node){
+			.id = i,
+			.has_memory = true,
+			.type = TIER_MEMORY_LOCAL,
+			.interleave_weight = weight_of(i),
+			.present_kernel_bytes = GIB,
+			.read_bandwidth_mbps = TIER_UNKNOWN_U64,
+			.write_bandwidth_mbps = TIER_UNKNOWN_U64,
+			.cpu_read_bandwidth_mbps = TIER_UNKNOWN_U64,
+			.cpu_write_bandwidth_mbps = TIER_UNKNOWN_U64,
+		};
+	input.topology = topology;
+	input.config = config;
+	CHECK_EQ(tier_plan_weights(&input, &anew), 0);
+	return anew;
+}
+
+TEST(a_calibration_is_applied_again_after_each_restart)
+{
+	struct tier_calibration_node nodes[NODES];
+	struct tier_calibration_pair pairs[NODES];
+	const struct tier_calibration calibration = {
+		{"uuid:1", "a processor"}, 1, nodes, NODES, pairs, NODES};
+	struct tier_weights_saved *saved = NULL;
+	struct tier_weights_plan *anew;
+	char left[160];
+
+	for (int i = 0; i < NODES; i++) {
+		nodes[i] = (struct tier_calibration_node){.node = i, .bytes = GIB};
+		pairs[i] = (struct tier_calibration_pair){
+			.node = i, .rounds = 5, .read_mbps = 40000 >> i};
+	}
+	set_up(true, false);
+	for (int restarts = 0; restarts < 3; restarts++) {
+		anew = plan_anew(saved, &calibration);
+		CHECK_EQ(anew->action, TIER_WEIGHTS_WRITE);
+		CHECK_EQ(tier_weights_apply(root, anew, &saved, NULL), 0);
+		tier_weights_plan_free(anew);
+		check_weights(18, 9, 4);
+		anew = plan_anew(saved, &calibration);
+		CHECK_EQ(anew->action, TIER_WEIGHTS_NOTHING);
+		tier_weights_plan_free(anew);
+		CHECK_EQ(tier_weights_restore(root, &saved, left, NULL), 0);
+		check_weights(1, 1, 1);
+		tier_weights_saved_free(saved);
+		saved = NULL;
+		CHECK_EQ(tier_weights_saved_load(root, &saved, NULL), 0);
+		/* Nor is it asked at every look for what it refuses. */
+		anew = plan_anew(saved, NULL);
+		CHECK_EQ(anew->action, TIER_WEIGHTS_NOTHING);
+		CHECK(!strstr(anew->reason, "another hand"));
+		tier_weights_plan_free(anew);
+	}
+	tier_weights_saved_free(saved);
 	scratch_done(root);
 }
 
@@ -383,6 +507,189 @@ TEST(the_first_write_is_what_counts)
 	CHECK_EQ(tier_weights_restore(root, &saved, left, NULL), 0);
 	CHECK(is_auto());
 	scratch_done(root);
+}
+
+/* The mode cannot come back, but what has been done is known. */
+TEST(a_refusal_whose_undoing_is_refused_is_still_known)
+{
+	struct tier_weights_saved *saved = NULL;
+	struct tier_problem problem = {};
+
+	set_up(true, false);
+	refused_node = 2;
+	refused_code = -EBUSY;
+	CHECK_EQ(tier_weights_apply(root, &plan, &saved, &problem), -EBUSY);
+	CHECK_HAS(problem.text, "or not the kernel's mode");
+	check_weights(1, 1, 1);
+	CHECK(!is_auto());
+	CHECK(saved != NULL);
+	CHECK(remembered());
+	refused_node = -1;
+	CHECK_EQ(tier_weights_apply(root, &plan, &saved, &problem), 0);
+	check_weights(30, 20, 10);
+	tier_weights_saved_free(saved);
+	scratch_done(root);
+}
+
+TEST(a_node_that_goes_before_its_weight_is_written_refuses_nothing)
+{
+	for (int gone = 0; gone < NODES; gone++)
+		for (int open = 0; open < 2; open++) {
+			struct tier_weights_saved *saved = NULL;
+			char path[256], left[160];
+
+			set_up(true, true);
+			snprintf(path, sizeof(path), "%s/" WEIGHTED "node%d", root, gone);
+			if (open) {
+				/* It is there no more when it is written to. */
+				refused_node = gone;
+				refused_code = -ENODEV;
+			} else {
+				CHECK_EQ(unlink(path), 0);
+			}
+			CHECK_EQ(tier_weights_apply(root, &plan, &saved, NULL), 0);
+			for (int i = 0; i < NODES; i++)
+				CHECK_EQ(weight_of(i), i != gone ? 30 - 10 * i
+						       : open	 ? (int)own[i]
+								 : -1);
+			refused_node = -1;
+			CHECK_EQ(tier_weights_restore(root, &saved, left, NULL), 0);
+			CHECK(is_auto());
+			CHECK_STR(left, "");
+			scratch_done(root);
+		}
+}
+
+static void switch_mode_on(void)
+{
+	steps[0] = (struct tier_weight_step){TIER_ABSENT_NODE, 0, 1};
+	plan.step_count = 1;
+}
+
+/* After InterleaveWeights=kernel. */
+TEST(what_somebody_writes_over_a_mode_that_was_switched_on_stays)
+{
+	struct tier_weights_saved *saved = NULL;
+	char left[160];
+
+	set_up(false, true);
+	set_weight(0, 9);
+	weights[0].present = 9;
+	switch_mode_on();
+	CHECK_EQ(tier_weights_apply(root, &plan, &saved, NULL), 0);
+	check_weights(5, 2, 1);
+	set("auto", "false\n");
+	set_weight(0, 77);
+	CHECK_EQ(tier_weights_restore(root, &saved, left, NULL), 0);
+	CHECK_HAS(left, "another hand");
+	check_weights(77, 2, 1);
+	scratch_done(root);
+}
+
+enum deed {
+	FIRST_WRITE,
+	SECOND_WRITE,
+	RESTORE,
+	RESTORE_BY_HAND, /* the kernel has no bandwidths */
+	SWITCH_ON,
+	RESTORE_SWITCHED_ON,
+	DEEDS
+};
+
+static void second_plan(void)
+{
+	plan.auto_weights = 0;
+	for (int i = 0; i < NODES; i++) {
+		weights[i].present = weight_of(i);
+		steps[i] = (struct tier_weight_step){i, (unsigned)weight_of(i), 7 + (unsigned)i};
+	}
+}
+
+static void prepare(enum deed deed, struct tier_weights_saved **saved)
+{
+	bool switched = deed == SWITCH_ON || deed == RESTORE_SWITCHED_ON;
+
+	set_up(!switched, deed != RESTORE_BY_HAND);
+	if (switched) {
+		for (int i = 0; i < NODES; i++) {
+			set_weight(i, 40 + (unsigned)i);
+			weights[i].present = 40 + i;
+		}
+		switch_mode_on();
+	}
+	if (deed != FIRST_WRITE && deed != SWITCH_ON)
+		CHECK_EQ(tier_weights_apply(root, &plan, saved, NULL), 0);
+	if (deed == SECOND_WRITE)
+		second_plan();
+}
+
+/* True: it has lived through it. */
+static bool killed_after(enum deed deed, unsigned effects, struct tier_weights_saved *saved)
+{
+	char left[160];
+	int status;
+	pid_t child = fork();
+
+	CHECK(child >= 0);
+	if (child == 0) {
+		int r;
+
+		lives = effects;
+		if (deed == RESTORE || deed == RESTORE_BY_HAND || deed == RESTORE_SWITCHED_ON)
+			r = tier_weights_restore(root, &saved, left, NULL);
+		else
+			r = tier_weights_apply(root, &plan, &saved, NULL);
+		_exit(r == 0 ? 0 : 1);
+	}
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK(WIFEXITED(status));
+	CHECK(WEXITSTATUS(status) == 9 || WEXITSTATUS(status) == 0);
+	return WEXITSTATUS(status) == 0;
+}
+
+TEST(a_kill_after_each_note_and_each_write_leaves_nothing_without_an_owner)
+{
+	for (enum deed deed = 0; deed < DEEDS; deed++) {
+		bool lived = false;
+
+		for (unsigned effects = 1; !lived; effects++) {
+			bool switched = deed == SWITCH_ON || deed == RESTORE_SWITCHED_ON;
+			struct tier_weights_saved *saved = NULL;
+			struct tier_weights_plan *anew;
+			char left[160] = "";
+			int r;
+
+			prepare(deed, &saved);
+			lived = killed_after(deed, effects, saved);
+			tier_weights_saved_free(saved);
+			saved = NULL;
+			r = tier_weights_saved_load(root, &saved, NULL);
+			CHECK(r == 0 || r == TIER_E_NOT_FOUND);
+			anew = plan_anew(saved, NULL);
+			if (!switched && strstr(anew->reason, "another hand"))
+				FAIL("deed %d, killed after %u effects: %s", (int)deed, effects,
+				     anew->reason);
+			tier_weights_plan_free(anew);
+			if (r == 0)
+				CHECK_EQ(tier_weights_restore(root, &saved, left, NULL), 0);
+			if (strstr(left, "another hand"))
+				FAIL("deed %d, killed after %u effects: %s", (int)deed, effects,
+				     left);
+			if (switched)
+				check_weights(40, 41, 42);
+			else if (deed == RESTORE_BY_HAND)
+				check_weights(1, 1, 1);
+			else
+				check_weights(5, 2, 1);
+			CHECK_EQ(is_auto(), !switched && deed != RESTORE_BY_HAND);
+			CHECK_EQ(remembered(), deed == RESTORE_BY_HAND);
+			tier_weights_saved_free(saved);
+			scratch_done(root);
+			CHECK(effects < 20);
+			/* Each of the three, and what is written down. */
+			CHECK(!lived || effects > (deed == SWITCH_ON || deed == RESTORE ? 2 : 4));
+		}
+	}
 }
 
 TEST(a_damaged_file_is_told)

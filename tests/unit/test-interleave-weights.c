@@ -167,7 +167,8 @@ static void measured(int node, uint64_t mbps, uint64_t serial)
 
 static void wrote(int node, unsigned before, unsigned written)
 {
-	saved_nodes[saved.node_count++] = (struct tier_weight_saved){node, before, written};
+	saved_nodes[saved.node_count++] =
+		(struct tier_weight_saved){node, before, written, written};
 }
 
 static void make_plan(bool ours)
@@ -558,6 +559,85 @@ TEST(a_mode_that_somebody_else_has_switched_off_is_theirs)
 	end();
 }
 
+/* It may have been killed before or after it wrote. */
+TEST(both_of_a_write_that_was_killed_are_cxl_tierds)
+{
+	for (int present = 1; present <= 6; present++) {
+		begin();
+		topology->hotplug.auto_weights = 0;
+		add_node(0, 1, TIER_UNKNOWN_U64);
+		add_node(1, present, TIER_UNKNOWN_U64);
+		wrote(0, 1, 1);
+		wrote(1, 2, 3);
+		saved_nodes[1].next = 4;
+		make_plan(true);
+		CHECK_EQ(!strstr(plan->reason, "another hand"), present >= 2 && present <= 4);
+		end();
+	}
+}
+
+/* With nothing told, manual mode with 1 for all is what the kernel's own would be, and nobody can leave it. */
+TEST(weights_that_nobody_has_set_are_set_in_manual_mode_too)
+{
+	begin();
+	topology->hotplug.auto_weights = 0;
+	add_node(0, 1, TIER_UNKNOWN_U64);
+	add_node(1, 2, TIER_UNKNOWN_U64);
+	measured(0, 60000, 0);
+	measured(1, 20000, 0);
+	make_plan(false);
+	CHECK_HAS(plan->reason, "another hand");
+	/* The kernel would refuse its own mode. */
+	CHECK_HAS(plan->reason, "echo 1 to each node's file");
+	topology->nodes[1].interleave_weight = 1;
+	make_plan(false);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_WRITE);
+	check_step(0, 0, 1, 3);
+	/* And they stay set. */
+	saved.auto_weights = 0;
+	wrote(0, 1, 3);
+	wrote(1, 1, 1);
+	topology->nodes[0].interleave_weight = 3;
+	make_plan(true);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
+	/* With bandwidths, somebody has chosen it. */
+	topology->nodes[0].interleave_weight = 1;
+	topology->nodes[0].cpu_read_bandwidth_mbps = 80000;
+	topology->nodes[0].cpu_write_bandwidth_mbps = 80000;
+	make_plan(false);
+	CHECK_HAS(plan->reason, "another hand");
+	CHECK_HAS(plan->reason, "echo 1 > /sys/kernel/mm/mempolicy/weighted_interleave/auto");
+	end();
+}
+
+/* Or the kernel would be asked, and what it refuses told, at every look. */
+TEST(a_mode_that_the_kernel_refuses_is_asked_for_when_it_knows_bandwidths)
+{
+	static const char *const policies[] = {"", "[Tiering]\nInterleaveWeights=no\n",
+					       "[Tiering]\nInterleaveWeights=kernel\n"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
+		begin();
+		configure(policies[i]);
+		topology->hotplug.auto_weights = 0;
+		add_node(0, 1, TIER_UNKNOWN_U64);
+		add_node(1, 1, TIER_UNKNOWN_U64);
+		wrote(0, 1, 1);
+		wrote(1, 1, 1);
+		make_plan(true);
+		CHECK_EQ(plan->action, TIER_WEIGHTS_RESTORE);
+		saved.auto_refused = true;
+		make_plan(true);
+		CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
+		for (int n = 0; n < 2; n++)
+			topology->nodes[n].cpu_read_bandwidth_mbps =
+				topology->nodes[n].cpu_write_bandwidth_mbps = 32000;
+		make_plan(true);
+		CHECK_EQ(plan->action, TIER_WEIGHTS_RESTORE);
+		end();
+	}
+}
+
 TEST(policies_of_the_configuration)
 {
 	begin();
@@ -641,6 +721,8 @@ TEST(what_was_there_before_survives_its_file)
 	begin();
 	wrote(0, 1, 21);
 	wrote(3, 255, 10);
+	saved_nodes[1].next = 11;
+	saved.auto_refused = true;
 	CHECK_EQ(tier_weights_saved_format(&saved, &text), 0);
 	CHECK_EQ(tier_weights_saved_parse(text, strlen(text), &again), 0);
 	CHECK_EQ(again->auto_weights, 1);
@@ -648,6 +730,8 @@ TEST(what_was_there_before_survives_its_file)
 	CHECK_EQ(again->nodes[1].node, 3);
 	CHECK_EQ(again->nodes[1].before, 255);
 	CHECK_EQ(again->nodes[1].written, 10);
+	CHECK_EQ(again->nodes[1].next, 11);
+	CHECK(again->auto_refused);
 	tier_weights_saved_free(again);
 	/* Every shorter file is damaged. */
 	for (size_t bytes = 0; bytes + 2 < strlen(text); bytes++)

@@ -7,7 +7,7 @@ static struct manager manager;
 static struct tier_config config;
 static bool dry_run;
 static int load_code, apply_code, restore_code, calibration_code;
-static unsigned applied, restored, refreshes;
+static unsigned applied, restored, refreshes, rescans;
 static bool refresh_helps;
 static bool automatic;
 static int weights[2];	/* of nodes 0 and 1 */
@@ -34,6 +34,12 @@ void log_decision(int priority, const char *object, const char *decision, const 
 void log_problem(int priority, const char *decision, const struct tier_problem *problem)
 {
 	tell(decision, problem->object, problem->text);
+}
+
+int monitor_rescan(struct manager *asked)
+{
+	rescans++;
+	return 0;
 }
 
 bool manager_dry_run(const struct manager *asked)
@@ -157,7 +163,7 @@ static void begin(void)
 	dry_run = false;
 	load_code = calibration_code = TIER_E_NOT_FOUND;
 	apply_code = restore_code = 0;
-	applied = restored = refreshes = 0;
+	applied = restored = refreshes = rescans = 0;
 	refresh_helps = true;
 	automatic = true;
 	weights[0] = 5;
@@ -242,9 +248,12 @@ TEST(a_refusal_is_told_once_and_tried_again)
 	look();
 	CHECK_HAS(told, "weights-failed node0: cannot set it");
 	told[0] = '\0';
+	/* A node may have gone meanwhile. */
+	CHECK_EQ(rescans, 1);
 	look();
 	CHECK_STR(told, "");
 	CHECK_EQ(applied, 2);
+	CHECK_EQ(rescans, 1);
 	apply_code = 0;
 	look();
 	CHECK_HAS(told, "weighed node0");
