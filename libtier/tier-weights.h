@@ -60,6 +60,7 @@ struct tier_weights_plan {
 	size_t weight_count;
 	struct tier_weight_step *steps; /* in the order in which they are carried out */
 	size_t step_count;
+	uint32_t figures; /* of these nodes and their bandwidths; 0: not compared */
 };
 
 /* What was there before the first write, and what has been written since. */
@@ -74,6 +75,8 @@ struct tier_weights_saved {
 	int auto_weights;  /* TIER_UNKNOWN_INT if the kernel has no such mode */
 	bool auto_written; /* the mode was switched on, and no weight was written */
 	bool auto_refused; /* all is as before but the mode, which has no bandwidths */
+	uint32_t
+		wrong_figures; /* with which the kernel computed weights that were wrong; 0: none */
 	struct tier_weight_saved *nodes; /* ascending */
 	size_t node_count;
 };

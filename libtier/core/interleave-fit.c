@@ -124,10 +124,36 @@ int weights_kernel_fits(const struct planner *p, enum tier_weight_source source,
 	return 0;
 }
 
+static bool is_regions(const struct planner *p, int node)
+{
+	const struct tier_topology *topology = p->in->topology;
+
+	for (size_t i = 0; i < topology->region_count; i++)
+		if (topology->regions[i].target_node == node)
+			return true;
+	return false;
+}
+
 /*
  * Without the series of kernel/, Linux takes the bandwidth of a CXL region's node into account and does not tell it: the
- * node has no access class by then (node_update_perf_attrs()).
+ * node has no access class by then (node_update_perf_attrs()). Of other nodes it has nothing else than what it tells.
  */
+bool weights_kernel_hides(const struct planner *p)
+{
+	bool hides = false;
+
+	for (size_t i = 0; i < p->plan->weight_count; i++) {
+		const struct tier_weight *weight = &p->plan->weights[i];
+
+		if (kernel_mbps(node_of(p, weight)) > 0)
+			continue;
+		if (!is_regions(p, weight->node))
+			return false;
+		hides = true;
+	}
+	return hides;
+}
+
 int weights_kernel_knows(const struct planner *p, bool *ret)
 {
 	const struct tier_weights_plan *plan = p->plan;
@@ -139,8 +165,30 @@ int weights_kernel_knows(const struct planner *p, bool *ret)
 		return r;
 	for (size_t i = 0; i < plan->weight_count; i++)
 		same &= plan->weights[i].present < 0 || plan->weights[i].present == (int)weights[i];
-	*ret = plan->auto_weights == 1 && !same;
+	*ret = plan->auto_weights == 1 && !same && weights_kernel_hides(p);
 	return 0;
+}
+
+/* FNV-1a. */
+static uint32_t mix(uint32_t hash, uint64_t value)
+{
+	for (int i = 0; i < 8; i++)
+		hash = (hash ^ (uint8_t)(value >> (8 * i))) * UINT32_C(16777619);
+	return hash;
+}
+
+uint32_t weights_figures(const struct planner *p, enum tier_weight_source source)
+{
+	uint32_t hash = mix(UINT32_C(2166136261), source);
+
+	for (size_t i = 0; i < p->plan->weight_count; i++) {
+		const struct tier_weight *weight = &p->plan->weights[i];
+
+		hash = mix(hash, (uint64_t)weight->node);
+		hash = mix(hash, kernel_mbps(node_of(p, weight)));
+		hash = mix(hash, is_weighed(p, weight) ? weight->mbps : 0);
+	}
+	return hash ?: 1;
 }
 
 bool weights_kernel_has(const struct planner *p)

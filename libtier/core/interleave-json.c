@@ -91,11 +91,13 @@ int tier_weights_saved_format(const struct tier_weights_saved *saved, char **ret
 			SD_JSON_BUILD_PAIR_UNSIGNED("next", s->next));
 	}
 	if (r >= 0)
-		r = sd_json_buildo(&whole, SD_JSON_BUILD_PAIR_UNSIGNED("version", VERSION),
-				   JSON_MODE("auto_weights", saved->auto_weights),
-				   SD_JSON_BUILD_PAIR_BOOLEAN("auto_written", saved->auto_written),
-				   SD_JSON_BUILD_PAIR_BOOLEAN("auto_refused", saved->auto_refused),
-				   SD_JSON_BUILD_PAIR_VARIANT("nodes", nodes));
+		r = sd_json_buildo(
+			&whole, SD_JSON_BUILD_PAIR_UNSIGNED("version", VERSION),
+			JSON_MODE("auto_weights", saved->auto_weights),
+			SD_JSON_BUILD_PAIR_BOOLEAN("auto_written", saved->auto_written),
+			SD_JSON_BUILD_PAIR_BOOLEAN("auto_refused", saved->auto_refused),
+			SD_JSON_BUILD_PAIR_UNSIGNED("wrong_figures", saved->wrong_figures),
+			SD_JSON_BUILD_PAIR_VARIANT("nodes", nodes));
 	return r < 0 ? r : json_format(whole, ret);
 }
 
@@ -123,7 +125,7 @@ int tier_weights_saved_parse(const char *text, size_t bytes, struct tier_weights
 		calloc(1, sizeof(*saved));
 	_cleanup_json_ sd_json_variant *whole = NULL;
 	sd_json_variant *nodes, *mode;
-	uint64_t version;
+	uint64_t version, figures;
 	int r;
 
 	if (!saved)
@@ -137,8 +139,10 @@ int tier_weights_saved_parse(const char *text, size_t bytes, struct tier_weights
 	    !(sd_json_variant_is_null(mode) || sd_json_variant_is_boolean(mode)) ||
 	    !json_read_flag(whole, "auto_written", &saved->auto_written) ||
 	    !json_read_flag(whole, "auto_refused", &saved->auto_refused) ||
+	    !json_read_number(whole, "wrong_figures", 0, UINT32_MAX, &figures) ||
 	    !json_is_array(nodes, TIER_CALIBRATION_PAIRS_MAX))
 		return TIER_E_DAMAGED;
+	saved->wrong_figures = (uint32_t)figures;
 	saved->auto_weights =
 		sd_json_variant_is_null(mode) ? TIER_UNKNOWN_INT : sd_json_variant_boolean(mode);
 	for (size_t i = 0; r == 0 && i < sd_json_variant_elements(nodes); i++)

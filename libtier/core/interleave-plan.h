@@ -54,7 +54,7 @@ bool weights_were_nobodys(const struct planner *p);
 void weights_take_fixed(struct planner *p, struct tier_weight *weight);
 /* Does the calibration hold for all that are weighed? @why: "; ..." why not, or empty. */
 bool weights_take_calibration(struct planner *p, char why[static 200]);
-/* The first node of which firmware says nothing; TIER_ABSENT_NODE if there is none. */
+/* The first node of which firmware does not say what it says of others; TIER_ABSENT_NODE if there is none. */
 int weights_take_firmware(struct planner *p);
 
 /* ---- interleave-fit.c: from figures to weights, and whether weights are near them ---- */
@@ -67,6 +67,10 @@ int weights_keep(const struct planner *p, enum tier_weight_source source, bool *
 int weights_kernel_fits(const struct planner *p, enum tier_weight_source source, bool *ret);
 /* Has the kernel computed what is there from more than it tells? */
 int weights_kernel_knows(const struct planner *p, bool *ret);
+/* Can it know more? All nodes of which it tells nothing are those of CXL regions. */
+bool weights_kernel_hides(const struct planner *p);
+/* Other nodes or other figures have another number. Never 0. */
+uint32_t weights_figures(const struct planner *p, enum tier_weight_source source);
 /* Has it any bandwidth to compute from? */
 bool weights_kernel_has(const struct planner *p);
 

@@ -139,26 +139,38 @@ bool weights_take_calibration(struct planner *p, char why[static 200])
 	return true;
 }
 
-/* Tasks run on CPUs, so access class 1 counts; class 0 may be that of a device which is nearer. */
-static uint64_t firmware_mbps(const struct tier_node *node)
+static uint64_t class_mbps(const struct tier_node *node, int class)
 {
-	uint64_t mbps = slower_mbps(node->cpu_read_bandwidth_mbps, node->cpu_write_bandwidth_mbps);
-
-	return mbps != TIER_UNKNOWN_U64
-		       ? mbps
+	return class == 1
+		       ? slower_mbps(node->cpu_read_bandwidth_mbps, node->cpu_write_bandwidth_mbps)
 		       : slower_mbps(node->read_bandwidth_mbps, node->write_bandwidth_mbps);
 }
 
+/* The first node without a figure of this class; TIER_ABSENT_NODE if there is none. */
+static int without(const struct planner *p, int class)
+{
+	for (size_t i = 0; i < p->plan->weight_count; i++) {
+		const struct tier_weight *weight = &p->plan->weights[i];
+
+		if (is_weighed(p, weight) &&
+		    class_mbps(node_of(p, weight), class) == TIER_UNKNOWN_U64)
+			return weight->node;
+	}
+	return TIER_ABSENT_NODE;
+}
+
+/*
+ * Tasks run on CPUs, so access class 1 counts. Class 0 may be that of a device which is nearer: it is compared with itself
+ * only.
+ */
 int weights_take_firmware(struct planner *p)
 {
-	int missing = TIER_ABSENT_NODE;
+	int missing = without(p, 1), class = missing >= 0 && without(p, 0) < 0 ? 0 : 1;
 
 	for (size_t i = 0; i < p->plan->weight_count; i++) {
 		struct tier_weight *weight = &p->plan->weights[i];
 
-		weight->mbps = firmware_mbps(node_of(p, weight));
-		if (is_weighed(p, weight) && weight->mbps == TIER_UNKNOWN_U64 && missing < 0)
-			missing = weight->node;
+		weight->mbps = class_mbps(node_of(p, weight), class);
 	}
-	return missing;
+	return class == 0 ? TIER_ABSENT_NODE : missing;
 }

@@ -111,6 +111,9 @@ static bool is_over(struct planner *p, enum tier_weight_source source, bool kern
 	}
 	if (saved->auto_weights != 1 || p->plan->auto_weights != 0)
 		return false;
+	/* They were there, and were wrong: the kernel knows something else than it tells. */
+	if (saved->wrong_figures == p->plan->figures)
+		return false;
 	if (kernel_right)
 		conclude(p, TIER_WEIGHTS_RESTORE, "the kernel's own weights are right%s", why);
 	else if (source == TIER_WEIGHT_EQUAL && !kept)
@@ -152,10 +155,10 @@ static void explain(struct planner *p, enum tier_weight_source source, bool kept
 /* What was found before, or by the kernel, stays where nothing is known. */
 static int leave_unknown(struct planner *p, enum tier_weight_source *source)
 {
-	bool knows;
+	bool knows, knew = p->fixed && p->in->saved && p->plan->auto_weights == 0;
 	int r = weights_kernel_knows(p, &knows);
 
-	if (r < 0 || (!knows && !(p->fixed && p->in->saved && p->plan->auto_weights == 0)))
+	if (r < 0 || !(knows || (knew && weights_kernel_hides(p))))
 		return r;
 	*source = TIER_WEIGHT_LEFT;
 	for (size_t i = 0; i < p->plan->weight_count; i++)
@@ -199,6 +202,9 @@ static int plan_auto(struct planner *p)
 		source = missing < 0 ? TIER_WEIGHT_FIRMWARE : TIER_WEIGHT_EQUAL;
 	}
 	r = weights_weigh(p, source);
+	/* What the kernel's own are beside fixed ones, nobody has seen. */
+	if (r == 0 && !p->fixed)
+		plan->figures = weights_figures(p, source);
 	if (r == 0)
 		r = weights_kernel_fits(p, source, &right);
 	if (r == 0)

@@ -129,6 +129,10 @@ static int extend(const struct tier_weights_saved *saved, const struct tier_weig
 	if (!wider || (saved && copy(saved, wider) < 0))
 		return -ENOMEM;
 	wider->auto_weights = saved ? saved->auto_weights : plan->auto_weights;
+	/* With its mode on, it is the kernel's own that are written over. */
+	wider->wrong_figures = plan->auto_weights == 1 ? plan->figures
+			       : saved		       ? saved->wrong_figures
+						       : 0;
 	for (size_t i = 0; i < plan->weight_count; i++) {
 		const struct tier_weight *weight = &plan->weights[i];
 		struct tier_weight_saved *node;

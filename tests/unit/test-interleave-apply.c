@@ -495,8 +495,10 @@ TEST(the_first_write_is_what_counts)
 	char left[160];
 
 	set_up(true, true);
+	plan.figures = 5;
 	CHECK_EQ(tier_weights_apply(root, &plan, &saved, NULL), 0);
 	plan.auto_weights = 0;
+	plan.figures = 6;
 	for (int i = 0; i < NODES; i++) {
 		weights[i].present = 30 - 10 * i;
 		steps[i].from = steps[i].to;
@@ -504,6 +506,8 @@ TEST(the_first_write_is_what_counts)
 	}
 	CHECK_EQ(tier_weights_apply(root, &plan, &saved, NULL), 0);
 	check_weights(7, 7, 7);
+	/* With the mode off, nobody has seen the kernel's. */
+	CHECK_EQ(saved->wrong_figures, 5);
 	CHECK_EQ(tier_weights_restore(root, &saved, left, NULL), 0);
 	CHECK(is_auto());
 	scratch_done(root);

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* core/interleave-*.c: which weights, and why; compared with what the kernel computes. */
-#include "test.h"
-#include "tier-weights.h"
-#include "topology.h"
-#include "util.h"
-
-static const struct tier_machine_identity here = {"uuid:1", "a processor"};
+#include "interleave-machine.h"
 
 /* As reduce_interleave_weights() of Linux 7.2 has it, in its own types. */
 static void kernel_reduce(const unsigned *bw, size_t count, uint8_t *new_iw)
@@ -72,126 +67,6 @@ TEST(a_single_node_and_nodes_that_are_alike_get_1)
 	tier_weights_reduce(alike, 3, weights);
 	CHECK_EQ(weights[0], 1);
 	CHECK_EQ(weights[2], 1);
-}
-
-/* ---- machines ---- */
-
-static struct tier_topology *topology;
-static struct tier_config *config;
-static struct tier_calibration calibration;
-static struct tier_weights_saved saved;
-static struct tier_weight_saved saved_nodes[4];
-static struct tier_weights_plan *plan;
-static bool refreshed;
-
-static struct tier_node *add_node(int id, int present, uint64_t mbps)
-{
-	struct tier_node *node = topology_add_node(topology, id);
-
-	node->online = node->has_memory = true;
-	node->has_cpu = id == 0;
-	node->interleave_weight = present;
-	node->present_kernel_bytes = 4 * GIB;
-	node->present_movable_bytes = 0;
-	node->type = TIER_MEMORY_LOCAL;
-	node->cpu_read_bandwidth_mbps = node->cpu_write_bandwidth_mbps = mbps;
-	return node;
-}
-
-static struct tier_region *add_region(int node, uint64_t serial)
-{
-	char name[32];
-	struct tier_region *region;
-
-	snprintf(name, sizeof(name), "region%d", node);
-	region = topology_add_region(topology, name);
-	region->bytes = GIB;
-	region->target_node = node;
-	region->memdev_count = 1;
-	region->memdevs = calloc(1, sizeof(*region->memdevs));
-	region->serials = calloc(1, sizeof(*region->serials));
-	region->dpa_starts = calloc(1, sizeof(*region->dpa_starts));
-	region->serials[0] = serial;
-	return region;
-}
-
-/* In the configuration's words. */
-static void configure(const char *text)
-{
-	struct tier_problem problem = {};
-
-	tier_config_free(config);
-	CHECK_EQ(tier_config_new(&config), 0);
-	if (tier_config_parse(config, text, strlen(text), "test.conf", &problem) != 0)
-		FAIL("%s: %s", problem.object, problem.text);
-}
-
-static void begin(void)
-{
-	plan = tier_weights_plan_free(plan);
-	topology = tier_topology_free(topology);
-	CHECK_EQ(tier_topology_new(&topology), 0);
-	topology->hotplug.auto_weights = 1;
-	free(calibration.nodes);
-	free(calibration.pairs);
-	calibration = (struct tier_calibration){.identity = here};
-	saved = (struct tier_weights_saved){.auto_weights = 1, .nodes = saved_nodes};
-	refreshed = true;
-	configure("");
-}
-
-static void end(void)
-{
-	begin();
-	topology = tier_topology_free(topology);
-	config = tier_config_free(config);
-	free(calibration.nodes);
-	free(calibration.pairs);
-	calibration = (struct tier_calibration){};
-}
-
-static void measured(int node, uint64_t mbps, uint64_t serial)
-{
-	struct tier_calibration_node *n =
-		array_grow(&calibration.nodes, &calibration.node_count, sizeof(*n));
-	struct tier_calibration_pair *p =
-		array_grow(&calibration.pairs, &calibration.pair_count, sizeof(*p));
-
-	*n = (struct tier_calibration_node){.node = node, .bytes = serial ? GIB : 4 * GIB};
-	if (serial) {
-		n->serials[0] = serial;
-		n->serial_count = 1;
-	}
-	*p = (struct tier_calibration_pair){.node = node, .rounds = 5, .read_mbps = mbps};
-}
-
-static void wrote(int node, unsigned before, unsigned written)
-{
-	saved_nodes[saved.node_count++] =
-		(struct tier_weight_saved){node, before, written, written};
-}
-
-static void make_plan(bool ours)
-{
-	const struct tier_weights_input input = {
-		.topology = topology,
-		.config = config,
-		.calibration = calibration.node_count ? &calibration : NULL,
-		.identity = &here,
-		.saved = ours ? &saved : NULL,
-		.refreshed = refreshed,
-	};
-
-	plan = tier_weights_plan_free(plan);
-	CHECK_EQ(tier_plan_weights(&input, &plan), 0);
-}
-
-static void check_step(size_t i, int node, unsigned from, unsigned to)
-{
-	CHECK(i < plan->step_count);
-	CHECK_EQ(plan->steps[i].node, node);
-	CHECK_EQ(plan->steps[i].from, from);
-	CHECK_EQ(plan->steps[i].to, to);
 }
 
 TEST(the_kernels_own_weights_stay_where_they_are_right)
@@ -261,11 +136,17 @@ TEST(access_class_1_counts_and_the_slower_direction)
 	CHECK_EQ(plan->weights[1].mbps, 40000);
 	check_step(0, 0, 1, 21);
 	check_step(1, 1, 1, 10);
-	/* Without class 1 there is class 0. */
+	/* Without class 1 of one there is class 0 of all, or nothing: that of a device is compared with its like only. */
 	topology->nodes[1].cpu_read_bandwidth_mbps = TIER_UNKNOWN_U64;
 	topology->nodes[1].cpu_write_bandwidth_mbps = TIER_UNKNOWN_U64;
 	make_plan(false);
+	CHECK_EQ(plan->weights[0].source, TIER_WEIGHT_EQUAL);
+	CHECK_HAS(plan->reason, "bandwidth of node 1");
+	topology->nodes[0].read_bandwidth_mbps = topology->nodes[0].write_bandwidth_mbps = 100000;
+	make_plan(false);
+	CHECK_EQ(plan->weights[0].mbps, 100000);
 	CHECK_EQ(plan->weights[1].mbps, 400000);
+	CHECK_EQ(plan->weights[1].source, TIER_WEIGHT_FIRMWARE);
 	end();
 }
 
@@ -380,83 +261,6 @@ TEST(a_fixed_weight_is_written_however_near_the_present_one_is)
 	end();
 }
 
-TEST(what_another_hand_has_written_stays)
-{
-	begin();
-	topology->hotplug.auto_weights = 0;
-	add_node(0, 9, 80000);
-	add_node(1, 1, 32000);
-	add_region(1, 7);
-	make_plan(false);
-	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
-	CHECK_HAS(plan->reason, "another hand");
-	CHECK_EQ(plan->weights[0].source, TIER_WEIGHT_LEFT);
-	/* Nor is it touched for the sake of a node that the configuration has a weight for. */
-	configure("[Region near]\nMatchSerial=7\nInterleaveWeight=4\n");
-	make_plan(false);
-	CHECK_EQ(plan->step_count, 1);
-	check_step(0, 1, 1, 4);
-	end();
-}
-
-TEST(what_cxl_tierd_has_written_is_its_own_to_change)
-{
-	begin();
-	topology->hotplug.auto_weights = 0;
-	add_node(0, 1, TIER_UNKNOWN_U64);
-	add_node(1, 1, TIER_UNKNOWN_U64);
-	wrote(0, 2, 1);
-	wrote(1, 1, 1);
-	measured(0, 60000, 0);
-	measured(1, 20000, 0);
-	make_plan(true);
-	CHECK_EQ(plan->action, TIER_WEIGHTS_WRITE);
-	check_step(0, 0, 1, 3);
-	/* Until somebody else writes one. */
-	topology->nodes[1].interleave_weight = 77;
-	make_plan(true);
-	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
-	CHECK_HAS(plan->reason, "another hand");
-	end();
-}
-
-TEST(the_kernel_gets_them_back_when_it_is_right)
-{
-	begin();
-	topology->hotplug.auto_weights = 0;
-	add_node(0, 1, 80000);
-	add_node(1, 1, 32000);
-	wrote(0, 5, 1);
-	wrote(1, 2, 1);
-	make_plan(true);
-	CHECK_EQ(plan->action, TIER_WEIGHTS_RESTORE);
-	CHECK_HAS(plan->reason, "kernel's own weights are right");
-	/* Not if the kernel does not know what is known: it wants class 1. */
-	topology->nodes[1].cpu_write_bandwidth_mbps = TIER_UNKNOWN_U64;
-	make_plan(true);
-	CHECK_EQ(plan->action, TIER_WEIGHTS_WRITE);
-	end();
-}
-
-/* Somebody's own weights, over which InterleaveWeights=kernel has switched the mode on. */
-TEST(a_mode_that_nobody_asks_for_any_more_goes)
-{
-	begin();
-	add_node(0, 5, 80000);
-	add_node(1, 2, 32000);
-	saved.auto_weights = 0;
-	saved.auto_written = true;
-	wrote(0, 9, 9);
-	wrote(1, 1, 1);
-	configure("[Tiering]\nInterleaveWeights=kernel\n");
-	make_plan(true);
-	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
-	configure("");
-	make_plan(true);
-	CHECK_EQ(plan->action, TIER_WEIGHTS_RESTORE);
-	end();
-}
-
 /* Linux without our series does not tell the bandwidth of a region's node, and weighs it all the same. */
 TEST(a_kernel_that_knows_more_than_it_tells_is_left_alone)
 {
@@ -469,6 +273,12 @@ TEST(a_kernel_that_knows_more_than_it_tells_is_left_alone)
 	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
 	CHECK_HAS(plan->reason, "knows more of node 2 than it tells");
 	CHECK_EQ(plan->weights[0].source, TIER_WEIGHT_LEFT);
+	/* Not of node 1, of which it would tell: then it weighs by what it lacks. */
+	topology->nodes[1].cpu_read_bandwidth_mbps = TIER_UNKNOWN_U64;
+	make_plan(false);
+	CHECK_EQ(plan->weights[0].source, TIER_WEIGHT_EQUAL);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_WRITE);
+	add_region(1, 8);
 	/* A weight that is fixed does not change the others, now or at the next look. */
 	configure("[Region x]\nMatchSerial=7\nInterleaveWeight=4\n"
 		  "");
@@ -488,21 +298,6 @@ TEST(a_kernel_that_knows_more_than_it_tells_is_left_alone)
 	configure("");
 	make_plan(true);
 	CHECK_EQ(plan->action, TIER_WEIGHTS_RESTORE);
-	end();
-}
-
-/* Else they would be written and put back at every other look. */
-TEST(equal_weights_of_ours_stay_while_nothing_is_known)
-{
-	begin();
-	add_node(0, 1, TIER_UNKNOWN_U64);
-	add_node(1, 1, 32000);
-	topology->hotplug.auto_weights = 0;
-	wrote(0, 1, 1);
-	wrote(1, 32, 1);
-	make_plan(true);
-	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
-	CHECK_HAS(plan->reason, "bandwidth of node 0");
 	end();
 }
 
@@ -528,114 +323,20 @@ TEST(the_kernel_is_asked_to_compute_before_anything_is_written)
 	CHECK_EQ(plan->weights[0].source, TIER_WEIGHT_EQUAL);
 	/* Not where it would not help, or could not be switched on again. */
 	refreshed = false;
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 3; i++) {
 		topology->nodes[i].cpu_read_bandwidth_mbps = TIER_UNKNOWN_U64;
+		add_region(i, 7 + (uint64_t)i);
+	}
 	make_plan(false);
 	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
 	CHECK_HAS(plan->reason, "knows more");
 	topology->nodes[0].interleave_weight = topology->nodes[1].interleave_weight = 1;
-	measured(0, 60000, 0);
-	measured(1, 30000, 0);
-	measured(2, 15000, 0);
+	measured(0, 60000, 7);
+	measured(1, 30000, 8);
+	measured(2, 15000, 9);
 	make_plan(false);
 	CHECK_EQ(plan->action, TIER_WEIGHTS_WRITE);
 	end();
-}
-
-/* The kernel's mode was off and on again by another hand: those are not cxl-tierd's. */
-TEST(a_mode_that_somebody_else_has_switched_off_is_theirs)
-{
-	begin();
-	topology->hotplug.auto_weights = 0;
-	add_node(0, 5, 80000);
-	add_node(1, 5, 32000);
-	saved.auto_weights = 0;
-	saved.auto_written = true;
-	wrote(0, 5, 5);
-	wrote(1, 5, 5);
-	make_plan(true);
-	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
-	CHECK_HAS(plan->reason, "another hand");
-	end();
-}
-
-/* It may have been killed before or after it wrote. */
-TEST(both_of_a_write_that_was_killed_are_cxl_tierds)
-{
-	for (int present = 1; present <= 6; present++) {
-		begin();
-		topology->hotplug.auto_weights = 0;
-		add_node(0, 1, TIER_UNKNOWN_U64);
-		add_node(1, present, TIER_UNKNOWN_U64);
-		wrote(0, 1, 1);
-		wrote(1, 2, 3);
-		saved_nodes[1].next = 4;
-		make_plan(true);
-		CHECK_EQ(!strstr(plan->reason, "another hand"), present >= 2 && present <= 4);
-		end();
-	}
-}
-
-/* With nothing told, manual mode with 1 for all is what the kernel's own would be, and nobody can leave it. */
-TEST(weights_that_nobody_has_set_are_set_in_manual_mode_too)
-{
-	begin();
-	topology->hotplug.auto_weights = 0;
-	add_node(0, 1, TIER_UNKNOWN_U64);
-	add_node(1, 2, TIER_UNKNOWN_U64);
-	measured(0, 60000, 0);
-	measured(1, 20000, 0);
-	make_plan(false);
-	CHECK_HAS(plan->reason, "another hand");
-	/* The kernel would refuse its own mode. */
-	CHECK_HAS(plan->reason, "echo 1 to each node's file");
-	topology->nodes[1].interleave_weight = 1;
-	make_plan(false);
-	CHECK_EQ(plan->action, TIER_WEIGHTS_WRITE);
-	check_step(0, 0, 1, 3);
-	/* And they stay set. */
-	saved.auto_weights = 0;
-	wrote(0, 1, 3);
-	wrote(1, 1, 1);
-	topology->nodes[0].interleave_weight = 3;
-	make_plan(true);
-	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
-	/* With bandwidths, somebody has chosen it. */
-	topology->nodes[0].interleave_weight = 1;
-	topology->nodes[0].cpu_read_bandwidth_mbps = 80000;
-	topology->nodes[0].cpu_write_bandwidth_mbps = 80000;
-	make_plan(false);
-	CHECK_HAS(plan->reason, "another hand");
-	CHECK_HAS(plan->reason, "echo 1 > /sys/kernel/mm/mempolicy/weighted_interleave/auto");
-	end();
-}
-
-/* Or the kernel would be asked, and what it refuses told, at every look. */
-TEST(a_mode_that_the_kernel_refuses_is_asked_for_when_it_knows_bandwidths)
-{
-	static const char *const policies[] = {"", "[Tiering]\nInterleaveWeights=no\n",
-					       "[Tiering]\nInterleaveWeights=kernel\n"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
-		begin();
-		configure(policies[i]);
-		topology->hotplug.auto_weights = 0;
-		add_node(0, 1, TIER_UNKNOWN_U64);
-		add_node(1, 1, TIER_UNKNOWN_U64);
-		wrote(0, 1, 1);
-		wrote(1, 1, 1);
-		make_plan(true);
-		CHECK_EQ(plan->action, TIER_WEIGHTS_RESTORE);
-		saved.auto_refused = true;
-		make_plan(true);
-		CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
-		for (int n = 0; n < 2; n++)
-			topology->nodes[n].cpu_read_bandwidth_mbps =
-				topology->nodes[n].cpu_write_bandwidth_mbps = 32000;
-		make_plan(true);
-		CHECK_EQ(plan->action, TIER_WEIGHTS_RESTORE);
-		end();
-	}
 }
 
 TEST(policies_of_the_configuration)
@@ -710,33 +411,6 @@ TEST(weights_beyond_the_kernels_range_are_refused_by_file_and_line)
 	CHECK_EQ(config->ordinary_interleave_weight, 255);
 	configure("[Tiering]\nOrdinaryInterleaveWeight=1\nOrdinaryInterleaveWeight=\n");
 	CHECK_EQ(config->ordinary_interleave_weight, 0);
-	end();
-}
-
-TEST(what_was_there_before_survives_its_file)
-{
-	struct tier_weights_saved *again = NULL;
-	char *text;
-
-	begin();
-	wrote(0, 1, 21);
-	wrote(3, 255, 10);
-	saved_nodes[1].next = 11;
-	saved.auto_refused = true;
-	CHECK_EQ(tier_weights_saved_format(&saved, &text), 0);
-	CHECK_EQ(tier_weights_saved_parse(text, strlen(text), &again), 0);
-	CHECK_EQ(again->auto_weights, 1);
-	CHECK_EQ(again->node_count, 2);
-	CHECK_EQ(again->nodes[1].node, 3);
-	CHECK_EQ(again->nodes[1].before, 255);
-	CHECK_EQ(again->nodes[1].written, 10);
-	CHECK_EQ(again->nodes[1].next, 11);
-	CHECK(again->auto_refused);
-	tier_weights_saved_free(again);
-	/* Every shorter file is damaged. */
-	for (size_t bytes = 0; bytes + 2 < strlen(text); bytes++)
-		CHECK_EQ(tier_weights_saved_parse(text, bytes, &again), TIER_E_DAMAGED);
-	free(text);
 	end();
 }
 
