@@ -156,7 +156,10 @@ static SD_VARLINK_DEFINE_METHOD(Offers,
 
 static SD_VARLINK_DEFINE_METHOD(Rescan);
 static SD_VARLINK_DEFINE_METHOD(Reload);
-static SD_VARLINK_DEFINE_METHOD(ApplyWeights);
+static SD_VARLINK_DEFINE_METHOD(
+	ApplyWeights, COMMENT("nothing, write, restore or refresh: the last thing that was done"),
+	OUT(action, STRING, 0), COMMENT("Why"), OUT(reason, STRING, 0),
+	COMMENT("Weights are by what tierctl calibrate has measured"), OUT(calibrated, BOOL, 0));
 
 #define GRANT                                                                                      \
 	COMMENT("Path of the control area, name of the portal, its CXL region"),                   \

@@ -438,8 +438,16 @@ int hold_release(struct manager *manager);
 void weights_start(struct manager *manager);
 /* Sets them as the nodes and the configuration are now; @topology gets the configuration's types. */
 void weights_look(struct manager *manager, struct tier_topology *topology);
+/* What has become of the weights, and why. */
+struct weights_outcome {
+	const char *action; /* tier_weights_action_name(), of the last look */
+	char reason[400];
+	struct tier_problem problem; /* the kernel has refused it; no text: it has not */
+	bool calibrated;	     /* weights are by what was measured */
+};
 /* The same when somebody asks; not 0: the machine cannot be read. */
-int weights_apply(struct manager *manager, struct tier_problem *problem);
+int weights_apply(struct manager *manager, struct weights_outcome *ret,
+		  struct tier_problem *problem);
 void weights_stop(struct manager *manager);
 /* Instead of a daemon that was killed; 0 or negative errno, told. */
 int weights_release(struct manager *manager);

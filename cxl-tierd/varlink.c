@@ -273,12 +273,19 @@ static int on_apply_weights(sd_varlink *link, sd_json_variant *parameters,
 			    sd_varlink_method_flags_t flags, void *userdata)
 {
 	struct tier_problem problem = {};
+	struct weights_outcome outcome;
 	int r;
 
 	if (varlink_denied(link, "ApplyWeights", &r))
 		return r;
-	r = weights_apply(userdata, &problem);
-	return r != 0 ? varlink_refuse(link, &problem) : sd_varlink_reply(link, NULL);
+	r = weights_apply(userdata, &outcome, &problem);
+	if (r != 0)
+		return varlink_refuse(link, &problem);
+	if (outcome.problem.text[0])
+		return varlink_refuse(link, &outcome.problem);
+	return sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_STRING("action", outcome.action),
+				  SD_JSON_BUILD_PAIR_STRING("reason", outcome.reason),
+				  SD_JSON_BUILD_PAIR_BOOLEAN("calibrated", outcome.calibrated));
 }
 
 static void on_disconnect(sd_varlink_server *server, sd_varlink *link, void *userdata)

@@ -16,6 +16,7 @@ struct weights {
 	char failed[512];		  /* the last failure */
 	bool unknown;			  /* what was there before cannot be told: hands off */
 	char calibration[512];		  /* why it is not used; told once */
+	struct weights_outcome outcome;	  /* of the last look */
 };
 
 static bool is_ours(const struct manager *manager)
@@ -37,6 +38,7 @@ static void fail(struct manager *manager, const struct tier_problem *problem)
 {
 	struct weights *weights = manager->weights;
 
+	weights->outcome.problem = *problem;
 	if (streq(weights->failed, problem->text))
 		return;
 	COPY(weights->failed, problem->text);
@@ -100,12 +102,25 @@ static void tell_steps(const struct tier_weights_plan *plan, const char *decisio
 	}
 }
 
+static void note_outcome(struct manager *manager, const struct tier_weights_plan *plan)
+{
+	struct weights_outcome *outcome = &manager->weights->outcome;
+	bool idle = manager_dry_run(manager) && plan->action != TIER_WEIGHTS_NOTHING;
+
+	*outcome = (struct weights_outcome){.action = tier_weights_action_name(plan->action)};
+	snprintf(outcome->reason, sizeof(outcome->reason), "%s%s",
+		 idle ? "nothing is changed with --dry-run, else: " : "", plan->reason);
+	for (size_t i = 0; !idle && i < plan->weight_count; i++)
+		outcome->calibrated |= plan->weights[i].source == TIER_WEIGHT_CALIBRATION;
+}
+
 static void carry_out(struct manager *manager, const struct tier_weights_plan *plan)
 {
 	struct weights *weights = manager->weights;
 	struct tier_problem problem = {};
 	bool fresh = !streq(weights->told, plan->reason);
 
+	note_outcome(manager, plan);
 	if (manager_dry_run(manager)) {
 		if (fresh && plan->action == TIER_WEIGHTS_WRITE)
 			tell_steps(plan, "would-weigh", true);
@@ -177,14 +192,29 @@ void weights_look(struct manager *manager, struct tier_topology *topology)
 		(void)look_once(manager, again, true);
 }
 
-int weights_apply(struct manager *manager, struct tier_problem *problem)
+int weights_apply(struct manager *manager, struct weights_outcome *ret,
+		  struct tier_problem *problem)
 {
 	_cleanup_(tier_topology_freep) struct tier_topology *topology = NULL;
+	struct weights_outcome outcome = {.action = tier_weights_action_name(TIER_WEIGHTS_NOTHING)};
 	int r = tier_topology_read(manager->options.sysroot, &topology, problem);
 
-	if (r == 0)
+	if (r != 0)
+		return r;
+	if (!manager->weights) {
+		COPY(outcome.reason, "this cxl-tierd has nothing to do with the machine's weights");
+	} else if (manager->weights->unknown) {
+		tier_problem_set(&outcome.problem, TIER_E_DAMAGED, TIER_WEIGHTS_PATH,
+				 "tierctl doctor",
+				 "what was there before cannot be told, so nothing is written");
+		COPY(outcome.reason, outcome.problem.text);
+	} else {
+		manager->weights->outcome = outcome;
 		weights_look(manager, topology);
-	return r;
+		outcome = manager->weights->outcome;
+	}
+	*ret = outcome;
+	return 0;
 }
 
 int weights_release(struct manager *manager)

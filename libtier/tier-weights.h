@@ -121,6 +121,9 @@ int tier_weights_plan_to_json(const struct tier_weights_plan *plan, char **ret_j
 /** tier_weight_source_name() - "left", "configuration", "calibration", "firmware", "equal" */
 const char *tier_weight_source_name(enum tier_weight_source source);
 
+/** tier_weights_action_name() - "nothing", "write", "restore", "refresh" */
+const char *tier_weights_action_name(enum tier_weights_action action);
+
 /** tier_weights_saved_free() - may be NULL; returns NULL */
 struct tier_weights_saved *tier_weights_saved_free(struct tier_weights_saved *saved);
 /** tier_weights_saved_format() - the text of TIER_WEIGHTS_PATH; new string. 0 or -ENOMEM */

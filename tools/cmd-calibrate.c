@@ -201,6 +201,27 @@ static int report(const struct tier_calibration *calibration)
 	return TOOL_OK;
 }
 
+/* What becomes of the result; whoever is not there reads it when it starts. */
+static int apply(void)
+{
+	sd_json_variant *reply = NULL, *reason;
+	int r;
+
+	if (!client_daemon_running())
+		return TOOL_OK;
+	r = client_call("ApplyWeights", NULL, &reply);
+	if (r)
+		return r;
+	reason = sd_json_variant_by_key(reply, "reason");
+	if (!sd_json_variant_boolean(sd_json_variant_by_key(reply, "calibrated")))
+		fprintf(stderr,
+			"tierctl: calibrate: stored, and no weight is set by it: %s; "
+			"tierctl weights\n",
+			reason ? sd_json_variant_string(reason) : "cxl-tierd does not say why");
+	sd_json_variant_unref(reply);
+	return TOOL_OK;
+}
+
 static int run(const struct options *options, const struct tier_topology *topology,
 	       const struct chosen *chosen, const struct tier_machine_identity *identity)
 {
@@ -240,10 +261,7 @@ static int run(const struct options *options, const struct tier_topology *topolo
 		return tool_fail(&problem);
 	r = report(calibration);
 	tier_calibration_free(calibration);
-	/* Whoever is not there reads it when it starts. */
-	if (r == 0 && client_daemon_running())
-		r = client_call("ApplyWeights", NULL, NULL);
-	return r;
+	return r == 0 ? apply() : r;
 }
 
 static void print_list(const int *nodes, size_t count)

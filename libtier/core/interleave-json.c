@@ -55,24 +55,19 @@ static int build_steps(const struct tier_weights_plan *plan, sd_json_variant **r
 
 int tier_weights_plan_to_json(const struct tier_weights_plan *plan, char **ret_json)
 {
-	static const char *const actions[] = {
-		[TIER_WEIGHTS_NOTHING] = "nothing",
-		[TIER_WEIGHTS_WRITE] = "write",
-		[TIER_WEIGHTS_RESTORE] = "restore",
-		[TIER_WEIGHTS_REFRESH] = "refresh",
-	};
 	_cleanup_json_ sd_json_variant *weights = NULL, *steps = NULL, *whole = NULL;
 	int r = build_weights(plan, &weights);
 
 	if (r >= 0)
 		r = build_steps(plan, &steps);
 	if (r >= 0)
-		r = sd_json_buildo(&whole,
-				   SD_JSON_BUILD_PAIR_STRING("action", actions[plan->action]),
-				   SD_JSON_BUILD_PAIR_STRING("reason", plan->reason),
-				   JSON_MODE("auto_weights", plan->auto_weights),
-				   SD_JSON_BUILD_PAIR_VARIANT("weights", weights),
-				   SD_JSON_BUILD_PAIR_VARIANT("steps", steps));
+		r = sd_json_buildo(
+			&whole,
+			SD_JSON_BUILD_PAIR_STRING("action", tier_weights_action_name(plan->action)),
+			SD_JSON_BUILD_PAIR_STRING("reason", plan->reason),
+			JSON_MODE("auto_weights", plan->auto_weights),
+			SD_JSON_BUILD_PAIR_VARIANT("weights", weights),
+			SD_JSON_BUILD_PAIR_VARIANT("steps", steps));
 	return r < 0 ? r : json_format(whole, ret_json);
 }
 

@@ -28,6 +28,18 @@ const char *tier_weight_source_name(enum tier_weight_source source)
 	return names[source];
 }
 
+const char *tier_weights_action_name(enum tier_weights_action action)
+{
+	static const char *const names[] = {
+		[TIER_WEIGHTS_NOTHING] = "nothing",
+		[TIER_WEIGHTS_WRITE] = "write",
+		[TIER_WEIGHTS_RESTORE] = "restore",
+		[TIER_WEIGHTS_REFRESH] = "refresh",
+	};
+
+	return names[action];
+}
+
 void weight_decide(struct tier_weight *weight, enum tier_weight_source source, unsigned wanted,
 		   const char *format, ...)
 {

@@ -246,6 +246,13 @@ def test_permissions(directory):
     daemon.stop()
 
 
+def test_weights_are_not_a_matter_of_files(directory):
+    daemon = Daemon(PROGRAM, directory)
+    said = daemon.call("ApplyWeights")
+    assert said["action"] == "nothing" and said["calibrated"] is False and "nothing to do with" in said["reason"], said
+    daemon.stop()
+
+
 def test_client(directory):
     environment = {**os.environ, "CXL_TIERD_SOCKET": f"{directory}/d.socket"}
 

@@ -10,7 +10,8 @@ static int load_code, apply_code, restore_code, calibration_code;
 static unsigned applied, restored, refreshes, rescans;
 static bool refresh_helps;
 static bool automatic;
-static int weights[2];	/* of nodes 0 and 1 */
+static int weights[2]; /* of nodes 0 and 1 */
+static struct weights_outcome outcome;
 static char told[4096]; /* "DECISION OBJECT: TEXT" */
 
 static void tell(const char *decision, const char *object, const char *text)
@@ -175,7 +176,7 @@ static void look(void)
 {
 	struct tier_problem problem = {};
 
-	CHECK_EQ(weights_apply(&manager, &problem), 0);
+	CHECK_EQ(weights_apply(&manager, &outcome, &problem), 0);
 }
 
 static void end(void)
@@ -247,6 +248,8 @@ TEST(a_refusal_is_told_once_and_tried_again)
 	apply_code = -EBUSY;
 	look();
 	CHECK_HAS(told, "weights-failed node0: cannot set it");
+	CHECK_STR(outcome.problem.object, "node0");
+	CHECK_HAS(outcome.problem.text, "cannot set it");
 	told[0] = '\0';
 	/* A node may have gone meanwhile. */
 	CHECK_EQ(rescans, 1);
@@ -254,8 +257,12 @@ TEST(a_refusal_is_told_once_and_tried_again)
 	CHECK_STR(told, "");
 	CHECK_EQ(applied, 2);
 	CHECK_EQ(rescans, 1);
+	/* Whoever asks is told all the same. */
+	CHECK_HAS(outcome.problem.text, "cannot set it");
 	apply_code = 0;
 	look();
+	CHECK_STR(outcome.problem.text, "");
+	CHECK_STR(outcome.action, "write");
 	CHECK_HAS(told, "weighed node0");
 	CHECK_EQ(weights[0], 9);
 	end();
@@ -271,6 +278,7 @@ TEST(a_dry_run_tells_and_writes_nothing)
 	look();
 	look();
 	CHECK_HAS(told, "would-weigh node0: interleave weight would be 9, was 5");
+	CHECK_HAS(outcome.reason, "nothing is changed with --dry-run");
 	/* Once. */
 	CHECK(!strstr(strstr(told, "would-weigh node0") + 1, "would-weigh node0"));
 	weights_stop(&manager);
@@ -307,6 +315,7 @@ TEST(if_what_was_there_is_not_known_nothing_is_written)
 	config.ordinary_interleave_weight = 9;
 	look();
 	CHECK_EQ(applied, 0);
+	CHECK_HAS(outcome.problem.text, "what was there before cannot be told");
 	weights_stop(&manager);
 	CHECK_EQ(restored, 0);
 	CHECK_EQ(weights_release(&manager), -EIO);
@@ -346,6 +355,8 @@ TEST(dumps_and_plain_files_have_nothing_to_do_with_this_machine)
 	weights_start(&manager);
 	look();
 	CHECK_STR(told, "");
+	CHECK_STR(outcome.action, "nothing");
+	CHECK_HAS(outcome.reason, "nothing to do with");
 	begin();
 	manager.options.sysroot = "/tmp";
 	weights_start(&manager);
