@@ -164,13 +164,15 @@ static bool look_once(struct manager *manager, struct tier_topology *topology, b
 	struct tier_calibration *calibration;
 	struct tier_weights_input input = {
 		.topology = topology, .config = manager->config, .refreshed = again};
+	struct tier_problem unidentified = {};
 	bool changed = false;
 
 	tier_config_types(manager->config, topology);
 	calibration = load_calibration(manager);
 	input.calibration = calibration;
 	input.saved = manager->weights->saved;
-	if (calibration && tier_machine_identity_read(NULL, &identity, NULL) == 0)
+	input.unidentified = &unidentified;
+	if (calibration && tier_machine_identity_read(NULL, &identity, &unidentified) == 0)
 		input.identity = &identity;
 	if (tier_plan_weights(&input, &plan) == 0) {
 		carry_out(manager, plan);

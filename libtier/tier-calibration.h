@@ -25,8 +25,9 @@
 
 /* Which machine it is: what was measured on another one says nothing. */
 struct tier_machine_identity {
-	char machine[80]; /* "uuid:..." of DMI, or "machine-id:..." */
-	char cpu[96];	  /* the processors' model */
+	char machine
+		[80]; /* "uuid:..." by DMI's, or "machine-id:..."; a hash, since the file is for everybody */
+	char cpu[96]; /* the processors' model */
 };
 
 /* What stands behind a node: another region there is other memory. */
@@ -108,7 +109,8 @@ int tier_calibration_store(const char *sysroot, const struct tier_calibration *c
 /**
  * tier_machine_identity_read() - which machine this is, or a dump is of
  *
- * DMI's product_uuid is root's to read, and may be absent: then /etc/machine-id.
+ * DMI's product_uuid is root's to read, and may be absent: then /etc/machine-id. Of either this has 128 bits of an
+ * HMAC-SHA-256, from which neither follows.
  *
  * Return: 0; -ENOENT if neither is there; other negative errno.
  */

@@ -97,6 +97,7 @@ struct tier_weights_input {
 	const struct tier_config *config;
 	const struct tier_calibration *calibration;   /* NULL: none */
 	const struct tier_machine_identity *identity; /* of this machine; NULL: unknown */
+	const struct tier_problem *unidentified;      /* why it is unknown; may be NULL */
 	const struct tier_weights_saved *saved;	      /* NULL: nothing of ours is there */
 	bool refreshed; /* the kernel has computed its weights anew for these very nodes */
 };

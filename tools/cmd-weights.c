@@ -57,18 +57,19 @@ int weights_plan(struct tier_topology *topology, struct tier_weights_plan **ret,
 	struct tier_calibration *calibration = NULL;
 	struct tier_weights_saved *saved = NULL;
 	struct tier_config *config;
-	struct tier_problem problem = {};
+	struct tier_problem problem = {}, unidentified = {};
 	int r = tool_config(&config);
 
 	if (r)
 		return r;
 	tier_config_types(config, topology);
-	struct tier_weights_input input = {.topology = topology, .config = config};
+	struct tier_weights_input input = {
+		.topology = topology, .config = config, .unidentified = &unidentified};
 	r = tier_calibration_load(tool_common.sysroot, &calibration, calibration_problem);
 	if (r == 0 || r == TIER_E_NOT_FOUND)
 		*calibration_problem = (struct tier_problem){};
 	if (calibration &&
-	    tier_machine_identity_read(tool_common.sysroot, &identity, &problem) == 0)
+	    tier_machine_identity_read(tool_common.sysroot, &identity, &unidentified) == 0)
 		input.identity = &identity;
 	input.calibration = calibration;
 	r = tier_weights_saved_load(tool_common.sysroot, &saved, &problem);

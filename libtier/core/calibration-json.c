@@ -3,7 +3,7 @@
 #include "json-read.h"
 
 /* The file of a calibration. A later version may mean something else by the same names. */
-#define VERSION 1
+#define VERSION 2
 
 DEFINE_CLEANUP(struct tier_calibration *, tier_calibration_free)
 

@@ -117,18 +117,26 @@ bool weights_take_calibration(struct planner *p, char why[static 200])
 {
 	const struct tier_calibration *calibration = p->in->calibration;
 	struct tier_weights_plan *plan = p->plan;
-	char stale[160] = "which machine this is, is not known";
+	const struct tier_problem *unidentified = p->in->unidentified;
+	char stale[160];
 
 	why[0] = '\0';
 	if (!calibration)
 		return false;
+	/* It may well hold. */
+	if (!p->in->identity) {
+		snprintf(why, 200, "; the calibration is not used: %.80s%s%.64s",
+			 unidentified ? unidentified->text : "which machine this is, is not known",
+			 unidentified && unidentified->next[0] ? "; " : "",
+			 unidentified ? unidentified->next : "");
+		return false;
+	}
 	for (size_t i = 0; i < plan->weight_count; i++) {
 		struct tier_weight *weight = &plan->weights[i];
 
 		if (!is_weighed(p, weight))
 			continue;
-		if (!p->in->identity ||
-		    tier_calibration_stale(calibration, p->in->identity, p->in->topology,
+		if (tier_calibration_stale(calibration, p->in->identity, p->in->topology,
 					   weight->node, stale)) {
 			snprintf(why, 200, "; the calibration is stale: %s", stale);
 			return false;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <limits.h>
 
+#include <nettle/hmac.h>
+
 #include "file-replace.h"
 #include "sysfs.h"
 #include "tier-calibration.h"
@@ -40,6 +42,21 @@ int tier_calibration_store(const char *sysroot, const struct tier_calibration *c
 	return 0;
 }
 
+/* For this purpose alone, as machine-id(5) asks: product_uuid is root's, and must not be in a file that all can read. */
+static void hash_id(const char *kind, const char *id, char ret[static 80])
+{
+	static const char purpose[] = "cxl-tier calibration";
+	struct hmac_sha256_ctx context;
+	uint8_t digest[16];
+	int length = snprintf(ret, 80, "%s:", kind);
+
+	hmac_sha256_set_key(&context, strlen(id), (const uint8_t *)id);
+	hmac_sha256_update(&context, sizeof(purpose) - 1, (const uint8_t *)purpose);
+	hmac_sha256_digest(&context, sizeof(digest), digest);
+	for (size_t i = 0; i < sizeof(digest); i++)
+		length += snprintf(ret + length, 80 - (size_t)length, "%02x", digest[i]);
+}
+
 int tier_machine_identity_read(const char *sysroot, struct tier_machine_identity *ret,
 			       struct tier_problem *problem)
 {
@@ -65,7 +82,7 @@ int tier_machine_identity_read(const char *sysroot, struct tier_machine_identity
 					r == -EACCES ? "run it as root"
 						     : "systemd-machine-id-setup",
 					"cannot tell which machine this is");
-	snprintf(identity.machine, sizeof(identity.machine), "%s:%s", kind, id);
+	hash_id(kind, id, identity.machine);
 	if (sysfs_read_text(&sysfs, &cpus, "proc/cpuinfo") == 0 &&
 	    (model = strstr(cpus, "model name")) && (model = strchr(model, ':'))) {
 		size_t length;
@@ -76,7 +93,6 @@ int tier_machine_identity_read(const char *sysroot, struct tier_machine_identity
 			snprintf(identity.cpu, sizeof(identity.cpu), "%.*s",
 				 (int)MIN(length, sizeof(identity.cpu) - 1), model);
 	}
-	make_printable(identity.machine);
 	make_printable(identity.cpu);
 	*ret = identity;
 	return 0;

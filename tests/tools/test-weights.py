@@ -5,6 +5,8 @@
 test-weights.py TIERCTL
 """
 
+import hashlib
+import hmac
 import json
 import os
 import shutil
@@ -55,12 +57,14 @@ def calibration(root, uuid="1-2", serials=(2,), mbps=(60000, 20000)):
     """Of a dump whose node 2 has the memory of the devices with those serial numbers."""
     nodes = [{"id": n["id"], "bytes": n["present_kernel_bytes"] + n["present_movable_bytes"]}
              for n in json.loads(good(root, "list", "nodes", "--json")) if n["id"] in (0, 2)]
+    # The file is for everybody, and the UUID is not.
+    machine = hmac.new(uuid.encode(), b"cxl-tier calibration", hashlib.sha256).hexdigest()[:32]
     pair = {"cpu_node": 0, "rounds": 5, "read_spread_permille": 1, "latency_psec": 90000, "latency_spread_permille": 1,
             "huge_pages": True}
     write(root, "sys/class/dmi/id/product_uuid", "1-2\n")
     write(root, "proc/cpuinfo", "model name\t: A CPU\n")
     write(root, CALIBRATION, json.dumps({
-        "version": 1, "made_usec": 1, "machine": f"uuid:{uuid}", "cpu": "A CPU",
+        "version": 2, "made_usec": 1, "machine": f"uuid:{machine}", "cpu": "A CPU",
         "nodes": [{"node": 0, "bytes": nodes[0]["bytes"], "serials": []},
                   {"node": 2, "bytes": 1 << 30, "serials": list(serials)}],
         "pairs": [{**pair, "node": node, "read_mbps": rate} for node, rate in zip((0, 2), mbps)]}))
@@ -126,6 +130,11 @@ def test_calibration(root):
         calibration(root, **{"serials": region_of(root, 2), **change})
         assert why in plan(root)["reason"], plan(root)
         assert "stale: " in run(root, "doctor").stdout and why in run(root, "doctor").stdout
+    os.unlink(os.path.join(root, "sys/class/dmi/id/product_uuid"))
+    assert "stale" not in plan(root)["reason"] and "cannot tell which machine this is" in plan(root)["reason"], plan(root)
+    assert "cannot tell which machine this is" in run(root, "doctor").stdout
+    write(root, CALIBRATION, '{"version": 1}')
+    assert "in version 1, and this one reads version 2; tierctl calibrate" in run(root, "weights").stderr
     write(root, CALIBRATION, "{")
     result = run(root, "weights", "--json")
     assert result.returncode == 0 and json.loads(result.stdout)["weights"][0]["source"] != "calibration", result

@@ -203,6 +203,29 @@ TEST(a_calibration_that_lacks_a_node_or_is_stale_is_none)
 	end();
 }
 
+/* As it is for those who are not root. */
+TEST(a_calibration_of_a_machine_that_is_not_known_is_not_called_stale)
+{
+	const struct tier_problem denied = {"product_uuid",
+					    "cannot tell which machine this is: Permission denied",
+					    "run it as root"};
+	struct tier_weights_input input = {.unidentified = &denied};
+
+	begin();
+	add_node(0, 5, 80000);
+	add_node(1, 2, 32000);
+	measured(0, 60000, 0);
+	measured(1, 60000, 0);
+	input.topology = topology;
+	input.config = config;
+	input.calibration = &calibration;
+	CHECK_EQ(tier_plan_weights(&input, &plan), 0);
+	CHECK(!strstr(plan->reason, "stale"));
+	CHECK_HAS(plan->reason, "Permission denied; run it as root");
+	CHECK_EQ(plan->weights[0].source, TIER_WEIGHT_FIRMWARE);
+	end();
+}
+
 TEST(typed_nodes_are_left_and_do_not_count)
 {
 	begin();
