@@ -65,7 +65,7 @@ struct tier_node {
 	bool online;
 	bool has_cpu;
 	bool has_memory;
-	char cpus[128];	      /* list format, e.g. "0-3" */
+	char *cpus;	      /* list format, e.g. "0-3", of any length; NULL: unknown */
 	uint64_t total_bytes; /* managed; 0 when memoryless */
 	uint64_t free_bytes;
 	uint64_t present_kernel_bytes;	/* pages present in kernel zones, from zoneinfo */

@@ -97,6 +97,12 @@ static int choose(const struct options *options, const struct tier_topology *top
 					      TIER_CALIBRATION_NODES_MAX);
 		chosen->nodes[chosen->count++] = node->id;
 	}
+	for (size_t i = 0; r == 0 && i < topology->node_count; i++)
+		if (topology->nodes[i].has_cpu && !topology->nodes[i].cpus)
+			return tool_fail_text("calibrate", "tierctl list nodes",
+					      "the CPUs of node %d cannot be read from "
+					      "/sys/devices/system/node/node%d/cpulist",
+					      topology->nodes[i].id, topology->nodes[i].id);
 	if (r == 0 && (chosen->count == 0 || chosen->cpu_nodes == 0))
 		r = tool_fail_text("calibrate", "tierctl list nodes",
 				   "there is no node with memory to be measured");

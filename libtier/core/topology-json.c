@@ -44,26 +44,27 @@ static int build_node(const void *element, sd_json_variant **ret)
 
 	if (r < 0)
 		return r;
-	return sd_json_buildo(ret, SD_JSON_BUILD_PAIR_INTEGER("id", n->id),
-			      SD_JSON_BUILD_PAIR_BOOLEAN("online", n->online),
-			      SD_JSON_BUILD_PAIR_BOOLEAN("has_cpu", n->has_cpu),
-			      SD_JSON_BUILD_PAIR_BOOLEAN("has_memory", n->has_memory),
-			      SD_JSON_BUILD_PAIR_STRING("cpus", n->cpus),
-			      JSON_U64("total_bytes", n->total_bytes),
-			      JSON_U64("free_bytes", n->free_bytes),
-			      JSON_U64("present_kernel_bytes", n->present_kernel_bytes),
-			      JSON_U64("present_movable_bytes", n->present_movable_bytes),
-			      SD_JSON_BUILD_PAIR_UNSIGNED("cma_bytes", n->cma_bytes),
-			      JSON_U64("read_latency_nsec", n->read_latency_nsec),
-			      JSON_U64("write_latency_nsec", n->write_latency_nsec),
-			      JSON_U64("read_bandwidth_mbps", n->read_bandwidth_mbps),
-			      JSON_U64("write_bandwidth_mbps", n->write_bandwidth_mbps),
-			      JSON_U64("cpu_read_bandwidth_mbps", n->cpu_read_bandwidth_mbps),
-			      JSON_U64("cpu_write_bandwidth_mbps", n->cpu_write_bandwidth_mbps),
-			      JSON_NODE("interleave_weight", n->interleave_weight),
-			      JSON_NODE("tier", n->tier), JSON_MEMORY_TYPE("type", n->type),
-			      SD_JSON_BUILD_PAIR_BOOLEAN("type_by_kernel", n->type_by_kernel),
-			      SD_JSON_BUILD_PAIR_VARIANT("distances", distances));
+	return sd_json_buildo(
+		ret, SD_JSON_BUILD_PAIR_INTEGER("id", n->id),
+		SD_JSON_BUILD_PAIR_BOOLEAN("online", n->online),
+		SD_JSON_BUILD_PAIR_BOOLEAN("has_cpu", n->has_cpu),
+		SD_JSON_BUILD_PAIR_BOOLEAN("has_memory", n->has_memory),
+		SD_JSON_BUILD_PAIR_CONDITION(!!n->cpus, "cpus", SD_JSON_BUILD_STRING(n->cpus)),
+		SD_JSON_BUILD_PAIR_CONDITION(!n->cpus, "cpus", SD_JSON_BUILD_NULL),
+		JSON_U64("total_bytes", n->total_bytes), JSON_U64("free_bytes", n->free_bytes),
+		JSON_U64("present_kernel_bytes", n->present_kernel_bytes),
+		JSON_U64("present_movable_bytes", n->present_movable_bytes),
+		SD_JSON_BUILD_PAIR_UNSIGNED("cma_bytes", n->cma_bytes),
+		JSON_U64("read_latency_nsec", n->read_latency_nsec),
+		JSON_U64("write_latency_nsec", n->write_latency_nsec),
+		JSON_U64("read_bandwidth_mbps", n->read_bandwidth_mbps),
+		JSON_U64("write_bandwidth_mbps", n->write_bandwidth_mbps),
+		JSON_U64("cpu_read_bandwidth_mbps", n->cpu_read_bandwidth_mbps),
+		JSON_U64("cpu_write_bandwidth_mbps", n->cpu_write_bandwidth_mbps),
+		JSON_NODE("interleave_weight", n->interleave_weight), JSON_NODE("tier", n->tier),
+		JSON_MEMORY_TYPE("type", n->type),
+		SD_JSON_BUILD_PAIR_BOOLEAN("type_by_kernel", n->type_by_kernel),
+		SD_JSON_BUILD_PAIR_VARIANT("distances", distances));
 }
 
 static int build_block(const void *element, sd_json_variant **ret)

@@ -19,8 +19,10 @@ struct tier_topology *tier_topology_free(struct tier_topology *topology)
 {
 	if (!topology)
 		return NULL;
-	for (size_t i = 0; i < topology->node_count; i++)
+	for (size_t i = 0; i < topology->node_count; i++) {
+		free(topology->nodes[i].cpus);
 		free(topology->nodes[i].distances);
+	}
 	for (size_t i = 0; i < topology->region_count; i++) {
 		free(topology->regions[i].memdevs);
 		free(topology->regions[i].serials);

@@ -53,15 +53,16 @@ int tier_load_read(const char *sysroot, struct tier_load *ret)
 {
 	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
 	struct tier_load load = {UINT_MAX, 0, UINT_MAX, UINT_MAX};
-	char text[128], cpus[1024] = "";
+	_cleanup_free_ char *cpus = NULL;
+	char text[128];
 	int r = sysfs_open(&sysfs, sysroot);
 
 	if (r < 0)
 		return r;
 	if (sysfs_read_string(&sysfs, text, sizeof(text), "proc/loadavg") == 0)
 		(void)parse_centi(text, &load.load_centi);
-	(void)sysfs_read_string(&sysfs, cpus, sizeof(cpus), "sys/devices/system/cpu/online");
-	load.cpus = MAX(1, count_list(cpus));
+	(void)sysfs_read_text(&sysfs, &cpus, "sys/devices/system/cpu/online");
+	load.cpus = MAX(1, count_list(cpus ?: ""));
 	load.cpu_stall_centi = read_stall(&sysfs, "cpu");
 	load.memory_stall_centi = read_stall(&sysfs, "memory");
 	*ret = load;
@@ -79,15 +80,15 @@ static uint64_t own_cache(const struct sysfs *sysfs, unsigned cpu)
 		return 0;
 	for (size_t i = 0; i < names.count; i++) {
 		uint64_t level, size;
-		char text[64], shared[1024];
+		_cleanup_free_ char *shared = NULL;
+		char text[64];
 
 		if (sysfs_read_u64(sysfs, &level, "%s%u/cache/%s/level", path, cpu,
 				   names.names[i]) != 0 ||
 		    sysfs_read_string(sysfs, text, sizeof(text), "%s%u/cache/%s/size", path, cpu,
 				      names.names[i]) != 0 ||
-		    sysfs_read_string(sysfs, shared, sizeof(shared),
-				      "%s%u/cache/%s/shared_cpu_list", path, cpu,
-				      names.names[i]) != 0 ||
+		    sysfs_read_text(sysfs, &shared, "%s%u/cache/%s/shared_cpu_list", path, cpu,
+				    names.names[i]) != 0 ||
 		    parse_bytes(text, &size) != 0 || level < highest)
 			continue;
 		highest = level;
@@ -102,7 +103,7 @@ uint64_t tier_measure_bytes(const char *sysroot, const struct tier_topology *top
 	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
 	uint64_t caches = 0;
 
-	if (!node || sysfs_open(&sysfs, sysroot) < 0)
+	if (!node || !node->cpus || sysfs_open(&sysfs, sysroot) < 0)
 		return SMALLEST_BYTES;
 	for (unsigned cpu = 0; cpu < 4096 && caches < LARGEST_BYTES; cpu++)
 		if (list_has(node->cpus, cpu))

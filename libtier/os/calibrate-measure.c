@@ -120,7 +120,7 @@ static int add_streams(struct tier_measure *measure, int cpu_node)
 	const struct tier_node *node = tier_topology_node(measure->topology, cpu_node);
 	size_t words;
 
-	for (unsigned cpu = 0; node && cpu < CPUS_MAX; cpu++) {
+	for (unsigned cpu = 0; node && node->cpus && cpu < CPUS_MAX; cpu++) {
 		struct stream *stream;
 
 		if (!list_has(node->cpus, cpu))

@@ -115,8 +115,10 @@ int topology_read_nodes(const struct sysfs *sysfs, struct tier_topology *topolog
 		node->online = sysfs_list_has(sysfs, id, "sys/devices/system/node/online");
 		node->has_cpu = sysfs_list_has(sysfs, id, "sys/devices/system/node/has_cpu");
 		node->has_memory = sysfs_list_has(sysfs, id, "sys/devices/system/node/has_memory");
-		(void)sysfs_read_string(sysfs, node->cpus, sizeof(node->cpus), "%s/node%d/cpulist",
-					nodes_path, node->id);
+		/* Hundreds of CPUs that are numbered in turns, node by node, make a long list. */
+		if (sysfs_read_text(sysfs, &node->cpus, "%s/node%d/cpulist", nodes_path,
+				    node->id) == 0)
+			node->cpus[strcspn(node->cpus, "\n")] = '\0';
 		read_meminfo(sysfs, node);
 		read_access(sysfs, node);
 		(void)sysfs_read_int(sysfs, &node->interleave_weight,

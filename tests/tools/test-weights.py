@@ -163,6 +163,14 @@ def test_calibrate(root):
           "".join("Node 2 MemFree: 1024 kB\n" if "MemFree" in line else line for line in text.splitlines(True)))
     refused(root, "calibrate", "--dry-run", "--force", says=["node 2 has 1M of free memory", "128M are needed", "--nodes"])
     good(root, "calibrate", "--dry-run", "--force", "--nodes", "0")
+    # CPUs that are numbered in turns, node by node, make a list that is longer than most.
+    cpus = ",".join(map(str, range(0, 1024, 2)))
+    write(root, "sys/devices/system/node/node0/cpulist", f"{cpus}\n")
+    assert [n["cpus"] for n in json.loads(good(root, "list", "nodes", "--json"))][0] == cpus
+    good(root, "calibrate", "--dry-run", "--force", "--nodes", "0")
+    os.unlink(os.path.join(root, "sys/devices/system/node/node0/cpulist"))
+    assert [n["cpus"] for n in json.loads(good(root, "list", "nodes", "--json"))][0] is None
+    refused(root, "calibrate", "--dry-run", "--force", "--nodes", "0", says=["CPUs of node 0 cannot be read", "node0/cpulist"])
 
 
 def test_memory_that_other_hosts_see(root):

@@ -507,9 +507,14 @@ TEST(the_buffer_is_larger_than_the_caches)
 			 "shared_cpu_list");
 		scratch_file(root, path, caches[i].shared);
 	}
-	strcpy(topology->nodes[0].cpus, "0-1");
+	topology->nodes[0].cpus = strdup("0-1");
 	CHECK_EQ(tier_measure_bytes(root, topology, 0), 192 * MIB);
-	strcpy(topology->nodes[0].cpus, "0-2");
+	free(topology->nodes[0].cpus);
+	/* As long as it may be where CPUs are numbered in turns. */
+	topology->nodes[0].cpus = malloc(4096);
+	strcpy(topology->nodes[0].cpus, "0,1,2");
+	for (int cpu = 100; cpu < 900; cpu += 2)
+		sprintf(topology->nodes[0].cpus + strlen(topology->nodes[0].cpus), ",%d", cpu);
 	CHECK_EQ(tier_measure_bytes(root, topology, 0), 384 * MIB);
 	scratch_done(root);
 	end();
