@@ -192,7 +192,7 @@ struct tier_measure *tier_measure_free(struct tier_measure *measure);
 /**
  * tier_measure_bytes() - memory that a pair's rounds need
  *
- * Twice the last level caches of the CPU node, at least 64 MiB, at most 1 GiB.
+ * Twice the last level caches of the CPU node, at least 64 MiB, at most 8 GiB.
  */
 uint64_t tier_measure_bytes(const char *sysroot, const struct tier_topology *topology,
 			    int cpu_node);

@@ -7,7 +7,8 @@
 #include "util.h"
 
 #define SMALLEST_BYTES (64 * MIB)
-#define LARGEST_BYTES  GIB
+/* More than twice the caches of any CPUs that there are: a smaller buffer would be measured in them. */
+#define LARGEST_BYTES (8 * GIB)
 
 /* "0.25" in hundredths. */
 static bool parse_centi(const char *text, unsigned *ret)

@@ -516,6 +516,12 @@ TEST(the_buffer_is_larger_than_the_caches)
 	for (int cpu = 100; cpu < 900; cpu += 2)
 		sprintf(topology->nodes[0].cpus + strlen(topology->nodes[0].cpus), ",%d", cpu);
 	CHECK_EQ(tier_measure_bytes(root, topology, 0), 384 * MIB);
+	/* A gigabyte of it, stacked: the buffer is larger all the same. */
+	snprintf(path, sizeof(path), CACHE, caches[0].cpu, caches[0].index, "level");
+	scratch_file(root, path, "4\n");
+	snprintf(path, sizeof(path), CACHE, caches[0].cpu, caches[0].index, "size");
+	scratch_file(root, path, "1179648K\n");
+	CHECK(tier_measure_bytes(root, topology, 0) >= 2304 * MIB);
 	scratch_done(root);
 	end();
 }
