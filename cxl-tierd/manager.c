@@ -101,6 +101,7 @@ struct manager *manager_free(struct manager *manager)
 		return NULL;
 	offline_stop(manager);
 	hold_stop(manager);
+	tiering_stop(manager);
 	weights_stop(manager);
 	if (manager->server)
 		sd_varlink_server_shutdown(manager->server);
@@ -241,12 +242,13 @@ static int start_event_loop(struct manager *manager)
 
 int manager_release(struct manager *manager)
 {
-	int r = take_lock(manager), weights;
+	int r = take_lock(manager), weights, tiering;
 
 	if (r < 0)
 		return r;
 	weights = weights_release(manager);
-	return hold_release(manager) ?: weights;
+	tiering = tiering_release(manager);
+	return hold_release(manager) ?: weights ?: tiering;
 }
 
 int manager_start(struct manager *manager)
@@ -263,6 +265,7 @@ int manager_start(struct manager *manager)
 	guard_load(manager);
 	onlining_load(manager);
 	weights_start(manager);
+	tiering_start(manager);
 	r = start_event_loop(manager);
 	if (r < 0) {
 		log_decision(LOG_ERR, "cxl-tierd", "failed", "event loop: %s", strerror(-r));

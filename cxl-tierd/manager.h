@@ -158,6 +158,8 @@ struct manager {
 	bool retired_unsaved;		   /* the file may not be what the list is */
 	struct retired_rest *retired_rest; /* retired-block.c */
 	struct tier_problem retired_problem;
+	struct tiering *tiering; /* tiering.c; NULL: none */
+	char tiering_told[384];	 /* why there is none */
 	struct weights *weights; /* weights.c; NULL: not of this machine */
 };
 
@@ -433,6 +435,18 @@ void hold_lost(struct manager *manager);
 void hold_stop(struct manager *manager);
 /* Instead of a daemon that was killed; 0 or negative errno, told. */
 int hold_release(struct manager *manager);
+
+/* tiering.c: what is hot is fetched to DRAM */
+/* Puts back what a cxl-tierd before this one has left. */
+void tiering_start(struct manager *manager);
+/* Starts or ends it, as the nodes and the configuration are now. */
+void tiering_look(struct manager *manager, const struct tier_topology *topology);
+/* Ends it after the step in hand; the next look may start it again. */
+void tiering_pause(struct manager *manager);
+/* Waits for that. */
+void tiering_stop(struct manager *manager);
+/* Instead of a daemon that was killed. */
+int tiering_release(struct manager *manager);
 
 /* weights.c: of weighted interleave */
 void weights_start(struct manager *manager);

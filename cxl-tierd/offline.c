@@ -353,6 +353,8 @@ int offline_start(struct manager *manager, sd_varlink *link, bool more,
 	if (r < 0)
 		return tier_problem_set(problem, r, request->region, NULL,
 					"cannot start a process that takes it offline");
+	/* What is being evacuated must not be filled. */
+	tiering_pause(manager);
 	offline->link = sd_varlink_ref(link);
 	region_decided(manager, request->region, "offlined");
 	log_decision(LOG_INFO, request->region, "offline-begun",

@@ -303,7 +303,9 @@ static int scan_regions(struct manager *manager, bool everything, struct tier_pr
 	retired_save(manager);
 	retired_offline_rest(manager);
 	ras_devices(manager, topology);
+	tier_config_types(manager->config, topology);
 	weights_look(manager, topology);
+	tiering_look(manager, topology);
 	return 0;
 }
 

@@ -48,6 +48,7 @@ struct session *session_add(struct manager *manager, sd_varlink *link, const str
 	COPY(session->vm, vm);
 	session->next = manager->sessions;
 	manager->sessions = session;
+	tiering_pause(manager);
 	return session;
 }
 
@@ -57,6 +58,9 @@ void session_drop(struct manager *manager, struct session *session)
 		if (*p == session) {
 			*p = session->next;
 			free(session);
+			/* What waits for its end: tiering. */
+			if (!manager->stopping)
+				(void)monitor_rescan(manager);
 			return;
 		}
 }

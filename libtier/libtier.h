@@ -11,6 +11,7 @@
 #include "tier-zoning.h"
 #include "tier-explain.h"
 #include "tier-mover.h"
+#include "tier-tiering.h"
 #include "tier-config.h"
 #include "tier-declare.h"
 #include "tier-dax.h"

@@ -17,6 +17,12 @@ enum tier_weights_policy {
 	TIER_WEIGHTS_NO,     /* whoever does */
 };
 
+/* Whether hot memory is fetched to DRAM: tier-tiering.h. */
+enum tier_tiering_mode {
+	TIER_TIERING_NO,
+	TIER_TIERING_AUTO, /* by what the kernel has for it */
+};
+
 /* The memory devices of a region that is declared, by serial number, in the order of the interleave. */
 struct tier_config_devices {
 	unsigned count; /* 0: no region is declared */
@@ -86,6 +92,9 @@ struct tier_config {
 
 	enum tier_weights_policy weights;    /* [Tiering] InterleaveWeights=, default auto */
 	unsigned ordinary_interleave_weight; /* [Tiering] OrdinaryInterleaveWeight=; 0: none */
+	enum tier_tiering_mode tiering;	     /* [Tiering] Tier=, default no */
+	uint64_t tiering_least_bytes;	     /* [Tiering] LeastMemory= of a process, default 16M */
+	uint64_t tiering_gap_usec;	     /* [Tiering] MeasureSec= at most, default 10 */
 
 	struct tier_config_region *regions;
 	size_t region_count;

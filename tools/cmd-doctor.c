@@ -260,6 +260,7 @@ static void check_live(struct doctor_report *report, const struct tier_topology 
 	check_held(report, topology->hotplug.dax_held, running);
 	doctor_errors(report, running);
 	doctor_leftover_weights(report, running);
+	doctor_tiering(report, running);
 	check_qemu(report);
 }
 

@@ -193,6 +193,31 @@ static int store_weights(void *field, size_t bytes, const char *value, const cha
 	return refuse(ret_reason, "not one of auto, kernel, no");
 }
 
+static int store_tiering(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	static const char *const words[] = {
+		[TIER_TIERING_NO] = "no",
+		[TIER_TIERING_AUTO] = "auto",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (streq(value, words[i])) {
+			*(enum tier_tiering_mode *)field = (enum tier_tiering_mode)i;
+			return 0;
+		}
+	return refuse(ret_reason, "not one of no, auto");
+}
+
+static int store_size(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	uint64_t size;
+
+	if (parse_bytes(value, &size) < 0 || size == 0)
+		return refuse(ret_reason, "not a size such as 16M");
+	*(uint64_t *)field = size;
+	return 0;
+}
+
 /* "2", "0.5", "30s": microseconds. */
 static int store_seconds(void *field, size_t bytes, const char *value, const char **ret_reason)
 {
@@ -424,6 +449,9 @@ const struct config_key config_keys[] = {
 	TIERING("InterleaveWeights", weights, store_weights, "auto"),
 	TIERING("OrdinaryInterleaveWeight", ordinary_interleave_weight, store_interleave_weight,
 		NULL),
+	TIERING("Tier", tiering, store_tiering, "no"),
+	TIERING("LeastMemory", tiering_least_bytes, store_size, "16M"),
+	TIERING("MeasureSec", tiering_gap_usec, store_seconds, "10"),
 	REGION("MatchSerial", match_serial, store_serial, NULL),
 	REGION("MatchUUID", match_uuid, store_uuid, NULL),
 	REGION("MatchPath", match_path, store_sysfs_path, NULL),

@@ -35,10 +35,18 @@ static int read_line(struct zoneinfo *info, const char *line, bool *wanted)
 	}
 	if (!zone || !*wanted)
 		return 0;
+	if (strncmp(line + strspn(line, " "), "protection:", 11) == 0) {
+		for (const char *at = strchr(line, '('); at && *at; at = strpbrk(at + 1, ","))
+			zone->reserved_pages =
+				MAX(zone->reserved_pages, strtoull(at + 1, NULL, 10));
+		return 0;
+	}
 	(void)(sscanf(line, " spanned %" SCNu64, &zone->spanned_pages) == 1 ||
 	       sscanf(line, " present %" SCNu64, &zone->present_pages) == 1 ||
 	       sscanf(line, " managed %" SCNu64, &zone->managed_pages) == 1 ||
 	       sscanf(line, " cma %" SCNu64, &zone->cma_pages) == 1 ||
+	       sscanf(line, " pages free %" SCNu64, &zone->free_pages) == 1 ||
+	       sscanf(line, " high %" SCNu64, &zone->high_pages) == 1 ||
 	       sscanf(line, " start_pfn: %" SCNu64, &zone->start_pfn) == 1);
 	return 0;
 }

@@ -10,7 +10,9 @@ struct zoneinfo_zone {
 	int node;
 	enum tier_zone id;
 	uint64_t start_pfn, spanned_pages, present_pages, managed_pages;
-	uint64_t cma_pages; /* at most those that are present */
+	uint64_t cma_pages;		 /* at most those that are present */
+	uint64_t free_pages, high_pages; /* the latter: the high watermark */
+	uint64_t reserved_pages;	 /* against what could as well be had from other zones */
 };
 
 struct zoneinfo {

@@ -5,7 +5,7 @@
  *
  *   anonymous small shmem hugetlb   memory; small: without huge pages
  *   mergeable                       the same in every page, for KSM
- *   busy churn                      memory that is touched, or freed and taken again, all the time
+ *   busy locked churn               memory that is touched, and locked at that, or freed and taken again, all the time
  *   file dirty                      a file in HOG_DIRECTORY; one that is rewritten all the time
  *   slab socket                     empty files; buffers of sockets
  *   fork                            children of MIB MiB each, until one dies
@@ -241,8 +241,10 @@ int main(int argc, char *argv[])
 	} else {
 		map_area();
 		touch_area();
+		if (is("locked") && mlock(area, mib * MIB) < 0)
+			die("mlock");
 		say("touched");
-		while (is("busy"))
+		while (is("busy") || is("locked"))
 			touch_area();
 		while (is("churn")) {
 			madvise(area, mib * MIB, MADV_DONTNEED);

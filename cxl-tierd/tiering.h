@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef CXL_TIERD_TIERING_H
+#define CXL_TIERD_TIERING_H
+
+#include "util.h"
+
+/*
+ * Between the daemon and the process that moves pages: one of these in each packet from it. It ends when the
+ * other end is closed.
+ */
+struct tiering_message {
+	int code; /* 0: a step was carried out; else why not */
+	struct tier_problem problem;
+	struct tier_tiering_step step;
+	struct tier_tiering_result result;
+	struct tier_tiering_state state;
+	uint64_t processes; /* that the last pass was over */
+};
+
+struct tiering_request {
+	struct tier_tiering_nodes nodes;
+	struct tier_tiering_policy policy;
+	uint64_t least_bytes;
+};
+
+/* tiering-worker.c: what that process does. */
+_Noreturn void tiering_worker(int socket, const struct tiering_request *request);
+
+#endif

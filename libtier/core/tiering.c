@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "tier-tiering.h"
+#include "util.h"
+
+#define WINDOW_FIRST_USEC UINT64_C(2000000)
+#define WINDOW_MIN_USEC	  UINT64_C(20000)
+#define WINDOW_MAX_USEC	  UINT64_C(2000000)
+#define GAP_MAX_USEC	  UINT64_C(10000000)
+/* What is not touched in so many windows is cold: between hot and cold there is room for doubt. */
+#define COLD_FIRST 4
+#define COLD_MAX   8
+/* So long, a page is taken to stay where it was moved to, when it is asked whether that pays. */
+#define HORIZON_NSEC	  (UINT64_C(600) * 1000000000)
+#define LATENCY_GAIN_NSEC 100
+#define PAGE_BYTES	  4096
+#define PASS_NSEC	  UINT64_C(1000000000)
+#define PASS_FIRST_BYTES  (64 * MIB)
+/* When nothing changes, measurements take one part in so many of a processor's time. */
+#define MEASURE_SHARE 200
+/* Until moves have proved fruitful, a round moves one part in so many of fast memory. */
+#define FIRST_BUDGET 4
+#define LEAST_BUDGET 64
+/* Moves are fruitful if the demand falls by at least one part in so many of what was moved. */
+#define FRUITFUL 6
+/* Half a window that shows less than that of what the whole one does is none of a plateau's. */
+#define PLATEAU_PERCENT 65
+#define LEAST_HITS	50
+
+static uint64_t saturating_sub(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+static uint64_t clamp(uint64_t value, uint64_t low, uint64_t high)
+{
+	return value < low ? low : MIN(value, high);
+}
+
+/* What may be the group's of fast memory at all. */
+static uint64_t fast_share(const struct tier_tiering_policy *policy,
+			   const struct tier_tiering_sample *sample)
+{
+	return MIN(policy->max_fast_bytes, sample->fast_total_bytes);
+}
+
+/* Less than that is not worth a round. */
+static uint64_t trifle(const struct tier_tiering_policy *policy,
+		       const struct tier_tiering_sample *sample)
+{
+	return MAX(MIB / 2, fast_share(policy, sample) / 64);
+}
+
+/* Kept free, for what is allocated meanwhile. */
+static uint64_t reserve(const struct tier_tiering_policy *policy,
+			const struct tier_tiering_sample *sample)
+{
+	return MAX(MIB / 2, fast_share(policy, sample) / 64);
+}
+
+/* What the group may still take of fast memory. */
+static uint64_t room(const struct tier_tiering_policy *policy,
+		     const struct tier_tiering_sample *sample)
+{
+	return MIN(sample->fast_free_bytes,
+		   saturating_sub(policy->max_fast_bytes, sample->group_fast_bytes));
+}
+
+static uint64_t window_min(const struct tier_tiering_policy *policy)
+{
+	return policy->window_min_usec ?: WINDOW_MIN_USEC;
+}
+
+/*
+ * A page that is touched once in a window saves that often what an access gains. Two moves (it, and what
+ * makes room for it) must have paid off within the horizon.
+ */
+static uint64_t window_max(const struct tier_tiering_policy *policy,
+			   const struct tier_tiering_sample *sample,
+			   const struct tier_tiering_state *state)
+{
+	uint64_t max = policy->window_max_usec ?: WINDOW_MAX_USEC;
+	uint64_t gain = sample->latency_gain_nsec ?: LATENCY_GAIN_NSEC;
+
+	if (state->page_cost_nsec)
+		max = MIN(max, HORIZON_NSEC / (2 * state->page_cost_nsec) * gain / 1000);
+	return MAX(max, window_min(policy));
+}
+
+/* So much is moved in about a second: whoever wants it to end has to wait for a pass. */
+static uint64_t pass_limit(const struct tier_tiering_state *state)
+{
+	if (!state->page_cost_nsec)
+		return PASS_FIRST_BYTES;
+	return MAX(PASS_NSEC / state->page_cost_nsec, 256) * PAGE_BYTES;
+}
+
+static uint64_t gap_max(const struct tier_tiering_policy *policy,
+			const struct tier_tiering_state *state)
+{
+	uint64_t max = policy->gap_max_usec ?: GAP_MAX_USEC;
+
+	return MAX(max, MEASURE_SHARE * state->measure_cost_usec);
+}
+
+/* A mean that follows the newest values. */
+static uint64_t follow(uint64_t mean, uint64_t value)
+{
+	return mean ? (3 * mean + value) / 4 : value;
+}
+
+static void take_costs(const struct tier_tiering_result *result, struct tier_tiering_state *state)
+{
+	uint64_t pages = result->moved_bytes / PAGE_BYTES;
+
+	if (result->act == TIER_TIERING_MEASURE)
+		state->measure_cost_usec = follow(state->measure_cost_usec, result->elapsed_usec);
+	else if (pages >= 256)
+		state->page_cost_nsec =
+			MAX(follow(state->page_cost_nsec, result->elapsed_usec * 1000 / pages), 1);
+}
+
+static void search_again(const struct tier_tiering_policy *policy,
+			 const struct tier_tiering_sample *sample, struct tier_tiering_state *state)
+{
+	state->window_usec = MIN(WINDOW_FIRST_USEC, window_max(policy, sample, state));
+	state->searching = true;
+	state->tried = 0;
+	state->usual_bytes = 0;
+	state->moved_bytes = 0;
+}
+
+/* Of the windows that were tried, that beyond which a shorter one loses least of what is touched. */
+static void choose_window(struct tier_tiering_state *state, uint64_t share_bytes,
+			  uint64_t unit_bytes)
+{
+	unsigned best = 0;
+	uint64_t best_percent = PLATEAU_PERCENT;
+
+	for (unsigned i = 0; i + 1 < state->tried; i++) {
+		uint64_t percent = state->tried_bytes[i + 1] * 100 / MAX(state->tried_bytes[i], 1);
+
+		/*
+		 * Of few pages there is no telling; where more is touched than there is room for, it is all
+		 * that there is; and in doubt the longer one.
+		 */
+		if (percent <= best_percent ||
+		    state->tried_bytes[i + 1] < LEAST_HITS * unit_bytes ||
+		    state->tried_bytes[i + 1] > share_bytes / 10 * 9)
+			continue;
+		best_percent = percent + 4;
+		best = i + 1;
+	}
+	state->window_usec = state->first_usec >> best;
+	state->usual_touched_bytes = state->tried_bytes[best];
+	state->searching = false;
+	state->tried = 0;
+}
+
+/*
+ * In a window that is long enough everything is touched, and in one that is too short not even what is hot.
+ * Between the two, half the window shows half as much, unless there are pages that are touched far more
+ * often than the rest: then there are windows which show these, and little else. First a window is sought in
+ * which not much more is touched than there is room for; then it is halved a few times.
+ */
+static void search_window(const struct tier_tiering_policy *policy,
+			  const struct tier_tiering_sample *sample, uint64_t touched_bytes,
+			  uint64_t unit_bytes, struct tier_tiering_state *state)
+{
+	uint64_t group = sample->group_fast_bytes + sample->group_slow_bytes;
+	uint64_t fits = MAX(MIN(fast_share(policy, sample) / 2 * 3, group / 2), MIB);
+	uint64_t shortest = window_min(policy);
+
+	if (state->tried == 0 && touched_bytes > fits + fits / 4 && state->window_usec > shortest) {
+		uint64_t window = state->window_usec * (fits / KIB) / (touched_bytes / KIB);
+
+		/* At once at most by a factor of 8: the pages are no linear function of the time. */
+		state->window_usec = MAX(MAX(window, state->window_usec / 8), shortest);
+		return;
+	}
+	if (state->tried == 0)
+		state->first_usec = state->window_usec;
+	state->tried_bytes[state->tried++] = touched_bytes;
+	if (state->tried < TIER_TIERING_TRIES && state->window_usec / 2 >= shortest) {
+		state->window_usec /= 2;
+		return;
+	}
+	choose_window(state, fast_share(policy, sample), unit_bytes);
+}
+
+/* The rates are no longer what they were when the window was chosen. */
+static bool window_is_off(const struct tier_tiering_state *state, uint64_t touched_bytes,
+			  uint64_t little)
+{
+	return touched_bytes > 2 * state->usual_touched_bytes + little ||
+	       touched_bytes + little < state->usual_touched_bytes / 2;
+}
+
+static void measure_at(const struct tier_tiering_state *state, uint64_t at_usec,
+		       struct tier_tiering_step *step)
+{
+	step->act = TIER_TIERING_MEASURE;
+	step->at_usec = at_usec;
+	step->window_usec = state->window_usec;
+}
+
+static void rest(const struct tier_tiering_policy *policy, const struct tier_tiering_sample *sample,
+		 struct tier_tiering_state *state, struct tier_tiering_step *step)
+{
+	uint64_t least = COLD_FIRST * state->window_usec;
+
+	state->gap_usec = clamp(2 * state->gap_usec, least, MAX(least, gap_max(policy, state)));
+	measure_at(state, sample->now_usec + state->gap_usec, step);
+}
+
+static uint64_t square_root(uint64_t value)
+{
+	uint64_t root = 0;
+
+	for (uint64_t bit = UINT64_C(1) << 31; bit; bit >>= 1)
+		if ((root + bit) * (root + bit) <= value)
+			root += bit;
+	return root;
+}
+
+/*
+ * Of what was touched on slow nodes, that which is hot. Of pages that are touched now and then, half as many
+ * are in half the window; those that are touched all the time are in it as well as in the whole. So twice the
+ * half, less the whole, has these alone: 2 (1 - exp(-rs/2)) - (1 - exp(-rs)) of the pages that are touched
+ * with rate r, which is 0.002 for rs = 0.1, and 0.75 for rs = 4. 0 if it may be chance.
+ */
+static uint64_t hot_of(uint64_t whole_bytes, uint64_t half_bytes, uint64_t unit_bytes)
+{
+	uint64_t hot = saturating_sub(2 * half_bytes, whole_bytes);
+	uint64_t hits = (4 * half_bytes + whole_bytes) / MAX(unit_bytes, PAGE_BYTES);
+
+	/* Two standard deviations. */
+	return hot > 2 * square_root(hits) * unit_bytes ? hot : 0;
+}
+
+/* Has the demand fallen by what was moved of it? */
+static void judge(const struct tier_tiering_policy *policy,
+		  const struct tier_tiering_sample *sample, struct tier_tiering_state *state)
+{
+	uint64_t share = fast_share(policy, sample);
+	uint64_t fallen = saturating_sub(state->before_bytes, state->demand_bytes);
+
+	if (!state->judge)
+		return;
+	state->judge = false;
+	if (state->moved_bytes == 0) {
+		/* Bound, locked, no process' at all: it stays where it is. */
+		state->usual_bytes = state->demand_bytes;
+		return;
+	}
+	if (fallen >= state->moved_bytes / 2)
+		state->budget_bytes = MIN(4 * state->budget_bytes, share);
+	else if (fallen < state->moved_bytes / FRUITFUL)
+		state->budget_bytes /= 4;
+	if (state->budget_bytes < share / LEAST_BUDGET) {
+		state->budget_bytes = share / LEAST_BUDGET;
+		state->usual_bytes = state->demand_bytes;
+	}
+	state->moved_bytes = 0;
+}
+
+/* A round, unless what is hot is where it is to be, or cannot be brought there. */
+static void decide(const struct tier_tiering_policy *policy,
+		   const struct tier_tiering_sample *sample, struct tier_tiering_state *state,
+		   struct tier_tiering_step *step)
+{
+	uint64_t little = trifle(policy, sample);
+
+	judge(policy, sample, state);
+	if (state->demand_bytes <= little) {
+		state->usual_bytes = 0;
+		state->confirmed = false;
+		step->reason = TIER_TIERING_QUIET;
+		rest(policy, sample, state, step);
+		return;
+	}
+	if (state->usual_bytes && state->demand_bytes <= 2 * state->usual_bytes + little) {
+		/* Things change. In the long run it is worth another try. */
+		state->usual_bytes -= state->usual_bytes / 32;
+		state->confirmed = false;
+		step->reason = TIER_TIERING_FRUITLESS;
+		rest(policy, sample, state, step);
+		return;
+	}
+	/* Of many measurements one will see by chance what is not there; and what is seen is too much. */
+	if (!state->confirmed) {
+		state->confirmed = true;
+		step->reason = TIER_TIERING_WANTED;
+		measure_at(state, sample->now_usec, step);
+		return;
+	}
+	if (state->usual_bytes)
+		state->budget_bytes =
+			MAX(state->budget_bytes, fast_share(policy, sample) / FIRST_BUDGET);
+	state->usual_bytes = 0;
+	state->gap_usec = 0;
+	state->before_bytes = state->demand_bytes;
+	state->judge = true;
+	step->act = TIER_TIERING_FORGET;
+	step->reason = TIER_TIERING_WANTED;
+	step->at_usec = sample->now_usec;
+}
+
+static void after_measurement(const struct tier_tiering_policy *policy,
+			      const struct tier_tiering_sample *sample,
+			      const struct tier_tiering_result *result,
+			      struct tier_tiering_state *state, struct tier_tiering_step *step)
+{
+	uint64_t slow = result->touched_slow_bytes, little = trifle(policy, sample);
+	uint64_t touched = result->touched_fast_bytes + slow;
+	bool searching = state->searching;
+
+	if (state->halved) {
+		state->halved = false;
+		state->demand_bytes = hot_of(state->touched_bytes, slow, result->unit_bytes);
+		decide(policy, sample, state, step);
+		return;
+	}
+	if (searching) {
+		search_window(policy, sample, touched, result->unit_bytes, state);
+	} else if (state->moved_bytes == 0 && window_is_off(state, touched, little)) {
+		search_again(policy, sample, state);
+		searching = true;
+	}
+	if (searching) {
+		step->reason = TIER_TIERING_FITTING;
+		measure_at(state, sample->now_usec, step);
+		return;
+	}
+	state->touched_bytes = slow;
+	if (slow <= little) {
+		state->demand_bytes = slow;
+		decide(policy, sample, state, step);
+		return;
+	}
+	state->halved = true;
+	step->reason = TIER_TIERING_HALF;
+	measure_at(state, sample->now_usec, step);
+	step->window_usec = MAX(step->window_usec / 2, 1000);
+}
+
+static void fetch(const struct tier_tiering_policy *policy,
+		  const struct tier_tiering_sample *sample, struct tier_tiering_state *state,
+		  struct tier_tiering_step *step)
+{
+	uint64_t quota =
+		MIN(MIN(room(policy, sample), state->budget_bytes), state->demand_bytes / 2 * 3);
+	uint64_t window = state->window_usec;
+
+	quota = MIN(quota, pass_limit(state));
+	if (policy->never_promote || quota < trifle(policy, sample) / 8) {
+		/* As much is warm as there is room for: in a shorter time, less is. */
+		if (state->short_of_cold && !policy->never_promote) {
+			state->short_of_cold = false;
+			step->act = TIER_TIERING_FORGET;
+			step->reason = TIER_TIERING_WANTED;
+			step->at_usec = sample->now_usec;
+			return;
+		}
+		state->usual_bytes = state->demand_bytes;
+		step->reason = TIER_TIERING_ALL_WARM;
+		rest(policy, sample, state, step);
+		return;
+	}
+	step->act = TIER_TIERING_PROMOTE;
+	step->quota_bytes = quota;
+	step->reason = TIER_TIERING_HOT;
+	/* In a window that is shorter by as much as there is less room, it is the hottest that are seen. */
+	if (quota < state->touched_bytes)
+		window = window / 1024 * (quota / MAX(state->touched_bytes / 1024, 1));
+	step->at_usec = sample->now_usec + MAX(window, window_min(policy));
+}
+
+static void after_forgetting(const struct tier_tiering_policy *policy,
+			     const struct tier_tiering_sample *sample,
+			     struct tier_tiering_state *state, struct tier_tiering_step *step)
+{
+	/* What is touched by chance is moved as well. */
+	uint64_t fetched = MIN(state->touched_bytes, state->demand_bytes / 2 * 3);
+	uint64_t wanted = MIN(fetched, state->budget_bytes) + reserve(policy, sample);
+	uint64_t can = MIN(saturating_sub(sample->group_fast_bytes, policy->min_fast_bytes),
+			   saturating_sub(sample->slow_free_bytes, reserve(policy, sample)));
+	uint64_t quota = MIN(saturating_sub(wanted, room(policy, sample)), can);
+
+	quota = MIN(quota, pass_limit(state));
+	if (policy->never_demote || quota < PAGE_BYTES) {
+		fetch(policy, sample, state, step);
+		return;
+	}
+	step->act = TIER_TIERING_DEMOTE;
+	step->quota_bytes = quota;
+	step->reason = TIER_TIERING_ROOM;
+	step->at_usec = sample->now_usec + state->cold_windows * state->window_usec;
+}
+
+static void after_promotion(const struct tier_tiering_sample *sample,
+			    const struct tier_tiering_result *result,
+			    struct tier_tiering_state *state, struct tier_tiering_step *step)
+{
+	/* Of what was moved, only the hot part can be missing from the demand. */
+	state->moved_bytes += result->moved_bytes / 1024 *
+			      (state->demand_bytes / MAX(state->touched_bytes / 1024, 1));
+	step->reason = TIER_TIERING_MOVED;
+	measure_at(state, sample->now_usec, step);
+}
+
+void tier_tiering_next(const struct tier_tiering_policy *policy,
+		       const struct tier_tiering_sample *sample,
+		       const struct tier_tiering_result *result, struct tier_tiering_state *state,
+		       struct tier_tiering_step *ret)
+{
+	struct tier_tiering_step step = {};
+
+	if (!state->begun) {
+		*state = (struct tier_tiering_state){
+			.begun = true,
+			.searching = true,
+			.cold_windows = COLD_FIRST,
+			.budget_bytes = fast_share(policy, sample) / FIRST_BUDGET,
+			.window_usec = clamp(WINDOW_FIRST_USEC, window_min(policy),
+					     policy->window_max_usec ?: WINDOW_MAX_USEC),
+		};
+		result = NULL;
+	}
+	if (result)
+		take_costs(result, state);
+	if (policy->never_demote && policy->never_promote) {
+		step.reason = TIER_TIERING_FORBIDDEN;
+		measure_at(state, sample->now_usec + gap_max(policy, state), &step);
+	} else if (!result) {
+		state->halved = false;
+		state->judge = false;
+		state->moved_bytes = 0;
+		step.reason = TIER_TIERING_FIRST;
+		measure_at(state, sample->now_usec, &step);
+	} else if (result->act == TIER_TIERING_MEASURE) {
+		after_measurement(policy, sample, result, state, &step);
+	} else if (result->act == TIER_TIERING_FORGET) {
+		after_forgetting(policy, sample, state, &step);
+	} else if (result->act == TIER_TIERING_DEMOTE) {
+		state->short_of_cold = false;
+		if (result->moved_bytes >= result->quota_bytes / 10 * 9) {
+			state->cold_windows = MIN(state->cold_windows + 1, COLD_MAX);
+		} else if (result->moved_bytes < result->quota_bytes / 2 &&
+			   state->cold_windows > 1) {
+			state->cold_windows /= 2;
+			state->short_of_cold = true;
+		}
+		fetch(policy, sample, state, &step);
+	} else {
+		after_promotion(sample, result, state, &step);
+	}
+	*ret = step;
+}
+
+const char *tier_tiering_act_name(enum tier_tiering_act act)
+{
+	static const char *const names[] = {
+		[TIER_TIERING_MEASURE] = "measure",
+		[TIER_TIERING_FORGET] = "forget",
+		[TIER_TIERING_DEMOTE] = "demote",
+		[TIER_TIERING_PROMOTE] = "promote",
+	};
+
+	return act < ARRAY_SIZE(names) ? names[act] : "unknown";
+}
+
+const char *tier_tiering_reason_name(enum tier_tiering_reason reason)
+{
+	static const char *const names[] = {
+		[TIER_TIERING_FIRST] = "first",
+		[TIER_TIERING_FITTING] = "fitting",
+		[TIER_TIERING_HALF] = "half",
+		[TIER_TIERING_QUIET] = "quiet",
+		[TIER_TIERING_WANTED] = "wanted",
+		[TIER_TIERING_ROOM] = "room",
+		[TIER_TIERING_HOT] = "hot",
+		[TIER_TIERING_MOVED] = "moved",
+		[TIER_TIERING_FRUITLESS] = "fruitless",
+		[TIER_TIERING_ALL_WARM] = "all-warm",
+		[TIER_TIERING_FORBIDDEN] = "forbidden",
+	};
+
+	return reason < ARRAY_SIZE(names) ? names[reason] : "unknown";
+}

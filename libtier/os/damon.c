@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "damon.h"
+#include "fd.h"
+#include "file-replace.h"
+#include "util.h"
+
+#define KDAMONDS "sys/kernel/mm/damon/admin/kdamonds"
+#define KDAMOND	 KDAMONDS "/0"
+#define CONTEXT	 KDAMOND "/contexts/0"
+
+/*
+ * So ours are told from others': a time that nobody else would set, in milliseconds, and that has no effect
+ * worth mentioning. Two processes of ours are kept apart by a lock.
+ */
+#define REFRESH_MSEC 604800001
+#define LOCK	     "/run/cxl-tier/damon.lock"
+
+/* Whoever else reads one of DAMON's files at the moment makes a write fail with EBUSY. */
+#define BUSY_USEC UINT64_C(1000000)
+
+static int write_file(const struct damon *damon, const char *path, const char *value)
+{
+	uint64_t deadline = now_usec() + BUSY_USEC;
+	int r;
+
+	while ((r = sysfs_write(&damon->sysfs, value, "%s", path)) == -EBUSY &&
+	       now_usec() < deadline)
+		(void)poll(NULL, 0, 1);
+	return r;
+}
+
+static int set(const struct damon *damon, const char *path, const char *value,
+	       struct tier_problem *problem)
+{
+	int r = write_file(damon, path, value);
+
+	if (r < 0)
+		return tier_problem_set(problem, r, "DAMON", "see tierctl doctor",
+					"cannot write \"%s\" to /%s", value, path);
+	return 0;
+}
+
+static int set_number(const struct damon *damon, const char *path, uint64_t value,
+		      struct tier_problem *problem)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, value);
+	return set(damon, path, text, problem);
+}
+
+static int take_lock(void)
+{
+	_cleanup_close_ int fd = -1;
+	int r = file_make_directory(LOCK);
+
+	if (r < 0)
+		return r;
+	fd = open(LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	return take_fd(&fd);
+}
+
+/*
+ * What is claimed has no mark yet for a moment; whoever is killed then leaves a byte in the lock file, which
+ * goes when DAMON is given back.
+ */
+static int note_claim(int lock, bool claimed)
+{
+	if (ftruncate(lock, 0) < 0 || (claimed && pwrite(lock, "1", 1, 0) != 1))
+		return -errno;
+	return 0;
+}
+
+static void stop(const struct damon *damon)
+{
+	/* One that has ended by itself, as after its last target, cannot be stopped: no matter. */
+	(void)write_file(damon, KDAMOND "/state", "off");
+	if (write_file(damon, KDAMONDS "/nr_kdamonds", "0") == 0)
+		(void)note_claim(damon->lock, false);
+}
+
+bool damon_left(const struct sysfs *sysfs)
+{
+	uint64_t count = 0, refresh = 0;
+	struct stat lock;
+
+	if (sysfs_read_u64(sysfs, &count, KDAMONDS "/nr_kdamonds") != 0 || count != 1 ||
+	    sysfs_read_u64(sysfs, &refresh, KDAMOND "/refresh_ms") != 0)
+		return false;
+	return refresh == REFRESH_MSEC ||
+	       (refresh == 0 && stat(LOCK, &lock) == 0 && lock.st_size > 0);
+}
+
+static int claim(struct damon *damon, struct tier_problem *problem)
+{
+	uint64_t others = 0;
+	int r;
+
+	damon->lock = take_lock();
+	if (damon->lock == -EBUSY)
+		return tier_problem_set(problem, TIER_E_BUSY, "DAMON", "try again later",
+					"another process of cxl-tier uses it");
+	if (damon->lock < 0)
+		return tier_problem_set(problem, damon->lock, LOCK, NULL, "cannot be locked");
+	if (damon_left(&damon->sysfs))
+		stop(damon);
+	r = sysfs_read_u64(&damon->sysfs, &others, KDAMONDS "/nr_kdamonds");
+	if (r == SYSFS_ABSENT)
+		return tier_problem_set(problem, TIER_E_NOT_FOUND, "DAMON",
+					"boot a kernel with CONFIG_DAMON_SYSFS", "is not there");
+	if (r)
+		return tier_problem_set(problem, r < 0 ? r : -EACCES, "DAMON", "run as root",
+					"cannot be used");
+	if (others > 0)
+		return tier_problem_set(problem, TIER_E_BUSY, "DAMON",
+					"end whoever uses it, then: echo 0 > /" KDAMONDS
+					"/nr_kdamonds",
+					"%" PRIu64 " kdamonds of somebody else are there", others);
+	r = note_claim(damon->lock, true);
+	if (r < 0)
+		return tier_problem_set(problem, r, LOCK, NULL, "cannot be written");
+	r = set_number(damon, KDAMONDS "/nr_kdamonds", 1, problem);
+	if (r)
+		return r;
+	/* Without it there is no telling whose it is, and the kernel is too old for the rest as well. */
+	r = set_number(damon, KDAMOND "/refresh_ms", REFRESH_MSEC, problem);
+	if (r)
+		stop(damon);
+	return r;
+}
+
+int damon_claim(struct damon *ret, struct tier_problem *problem)
+{
+	struct damon damon = DAMON_CLOSED;
+	int r = sysfs_open(&damon.sysfs, NULL);
+
+	if (r < 0)
+		return tier_problem_set(problem, r, "/sys", NULL, "cannot be read");
+	r = claim(&damon, problem);
+	if (r) {
+		closep(&damon.lock);
+		sysfs_done(&damon.sysfs);
+		return r;
+	}
+	damon.claimed = true;
+	*ret = damon;
+	return 0;
+}
+
+void damon_done(struct damon *damon)
+{
+	if (!damon->claimed)
+		return;
+	/* Somebody may have taken it away, and have one of his own by now. */
+	if (damon_left(&damon->sysfs))
+		stop(damon);
+	closep(&damon->lock);
+	sysfs_done(&damon->sysfs);
+	*damon = DAMON_CLOSED;
+}
+
+int damon_begin(struct damon *damon, const char *operations, uint64_t sample_usec, uint64_t regions,
+		struct tier_problem *problem)
+{
+	static const char attrs[] = CONTEXT "/monitoring_attrs";
+	const struct {
+		const char *file;
+		uint64_t value;
+	} numbers[] = {
+		{"intervals/sample_us", sample_usec},
+		/* Regions are merged and split at its end; by then the job is done. */
+		{"intervals/aggr_us", 1000 * sample_usec},
+		{"intervals/update_us", 1000 * sample_usec},
+		/* The greatest first: there must never be more of the least. */
+		{"nr_regions/max", 4 * regions + 1000},
+		{"nr_regions/min", MAX(regions, 10)},
+	};
+	char path[256];
+	int r = set_number(damon, KDAMOND "/contexts/nr_contexts", 1, problem);
+
+	r = r ?: set(damon, CONTEXT "/operations", operations, problem);
+	for (size_t i = 0; i < ARRAY_SIZE(numbers) && r == 0; i++) {
+		snprintf(path, sizeof(path), "%s/%s", attrs, numbers[i].file);
+		r = set_number(damon, path, numbers[i].value, problem);
+	}
+	return r;
+}
+
+int damon_targets(struct damon *damon, size_t count, struct tier_problem *problem)
+{
+	return set_number(damon, CONTEXT "/targets/nr_targets", count, problem);
+}
+
+int damon_target(struct damon *damon, size_t index, int pid, const struct damon_range *ranges,
+		 size_t count, struct tier_problem *problem)
+{
+	char path[256];
+	int r = 0;
+
+	if (pid > 0) {
+		snprintf(path, sizeof(path), CONTEXT "/targets/%zu/pid_target", index);
+		r = set_number(damon, path, (uint64_t)pid, problem);
+	}
+	snprintf(path, sizeof(path), CONTEXT "/targets/%zu/regions/nr_regions", index);
+	r = r ?: set_number(damon, path, count, problem);
+	for (size_t i = 0; i < count && r == 0; i++) {
+		snprintf(path, sizeof(path), CONTEXT "/targets/%zu/regions/%zu/start", index, i);
+		r = set_number(damon, path, ranges[i].start, problem);
+		snprintf(path, sizeof(path), CONTEXT "/targets/%zu/regions/%zu/end", index, i);
+		r = r ?: set_number(damon, path, ranges[i].end, problem);
+	}
+	return r;
+}
+
+int damon_schemes(struct damon *damon, unsigned count, struct tier_problem *problem)
+{
+	damon->schemes = count;
+	return set_number(damon, CONTEXT "/schemes/nr_schemes", count, problem);
+}
+
+int damon_scheme_set(struct damon *damon, unsigned index, struct tier_problem *problem,
+		     const char *file, const char *format, ...)
+{
+	char path[256], value[64];
+	va_list arguments;
+
+	snprintf(path, sizeof(path), CONTEXT "/schemes/%u/%s", index, file);
+	va_start(arguments, format);
+	vsnprintf(value, sizeof(value), format, arguments);
+	va_end(arguments);
+	return set(damon, path, value, problem);
+}
+
+int damon_scheme(struct damon *damon, unsigned index, const char *action, uint64_t apply_usec,
+		 struct tier_problem *problem)
+{
+	int r = damon_scheme_set(damon, index, problem, "action", "%s", action);
+
+	r = r
+		    ?: damon_scheme_set(damon, index, problem, "access_pattern/sz/max", "%" PRIu64,
+					UINT64_MAX);
+	r = r
+		    ?: damon_scheme_set(damon, index, problem, "access_pattern/nr_accesses/max",
+					"%u", UINT32_MAX);
+	r = r
+		    ?: damon_scheme_set(damon, index, problem, "access_pattern/age/max", "%u",
+					UINT32_MAX);
+	return r
+		       ?: damon_scheme_set(damon, index, problem, "apply_interval_us", "%" PRIu64,
+					   apply_usec);
+}
+
+int damon_scheme_get(struct damon *damon, unsigned index, const char *file, uint64_t *ret,
+		     struct tier_problem *problem)
+{
+	int r = sysfs_read_u64(&damon->sysfs, ret, CONTEXT "/schemes/%u/%s", index, file);
+
+	if (r)
+		return tier_problem_set(problem, r < 0 ? r : -ENODATA, "DAMON", NULL,
+					"cannot read scheme %u's %s", index, file);
+	return 0;
+}
+
+int damon_run(struct damon *damon, struct tier_problem *problem)
+{
+	int r = write_file(damon, KDAMOND "/state", "on");
+
+	if (r == -EBUSY)
+		return tier_problem_set(problem, TIER_E_BUSY, "DAMON", "see tierctl doctor",
+					"the kernel's own monitoring keeps it");
+	if (r < 0)
+		return tier_problem_set(problem, r, "DAMON", "see tierctl doctor",
+					"cannot be started");
+	return set(damon, KDAMOND "/state", "update_schemes_tried_bytes", problem);
+}
+
+int damon_stats(struct damon *damon, struct tier_problem *problem)
+{
+	return set(damon, KDAMOND "/state", "update_schemes_stats", problem);
+}

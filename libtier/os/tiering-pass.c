@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <inttypes.h>
+
+#include "clock.h"
+#include "tiering-carry.h"
+#include "tiering-targets.h"
+#include "util.h"
+
+/*
+ * The addresses are cut into chunks, and the chunks are dealt out to a few heaps, one pass' heaps after the
+ * other: a pass that ends when its quota is used up has then seen a fair part of all. DAMON looks at one page
+ * of each chunk by itself, and forgets that it was touched, so there are not many.
+ */
+#define CHUNKS	    128
+#define CHUNK_BYTES (2 * MIB)
+#define HEAPS	    8
+/* With more processes it is these that are dealt out. */
+#define HEAPED_PROCESSES 32
+
+/*
+ * The pass comes after two of DAMON's own looks. After the third its figures are asked for, and before the
+ * fourth, which would bring another pass, it is ended.
+ */
+#define SAMPLE_USEC 10000
+#define APPLY_USEC  20000
+
+/* A process that ends in between makes the kernel refuse all of them. */
+#define ATTEMPTS 3
+
+struct chunk {
+	struct damon_range range;
+	int pid;
+	unsigned heap;
+	size_t order; /* ascending within a process */
+};
+
+struct chunks {
+	struct chunk *chunks;
+	size_t count;
+};
+
+static void chunks_done(struct chunks *chunks)
+{
+	free(chunks->chunks);
+}
+#define _cleanup_chunks_ __attribute__((cleanup(chunks_done)))
+
+/* Neither good nor secret: another heap for each chunk, and each pass. */
+static unsigned deal(uint64_t number, uint64_t salt, unsigned heaps)
+{
+	uint64_t x = (number + 1) * UINT64_C(0x9e3779b97f4a7c15) ^
+		     (salt | 1) * UINT64_C(0xc2b2ae3d27d4eb4f);
+
+	x ^= x >> 32;
+	return (unsigned)(x * UINT64_C(0x9e3779b97f4a7c15) >> 32) % heaps;
+}
+
+static int cut(const struct tier_tiering_targets *targets, uint64_t salt, struct chunks *ret)
+{
+	uint64_t bytes = MAX(ROUND_UP(targets->bytes / CHUNKS, CHUNK_BYTES), CHUNK_BYTES);
+
+	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
+	int r = sysfs_open(&sysfs, NULL);
+
+	for (size_t i = 0; i < targets->count && r == 0; i++) {
+		const struct tiering_piece *piece = &targets->pieces[i];
+		uint64_t born;
+
+		if (tiering_born(&sysfs, piece->pid, &born) != 0 || born != piece->born)
+			continue;
+		for (uint64_t start = piece->range.start, end; start < piece->range.end;
+		     start = end) {
+			struct chunk *chunk;
+
+			/* Aligned, so that a huge page is in one. */
+			end = MIN(ROUND_UP(start + 1, bytes), piece->range.end);
+			chunk = array_grow(&ret->chunks, &ret->count, sizeof(*chunk));
+			if (!chunk)
+				return -ENOMEM;
+			*chunk = (struct chunk){
+				.range = {start, end},
+				.pid = piece->pid,
+				.order = ret->count,
+				.heap = targets->processes > HEAPED_PROCESSES
+						? deal((uint64_t)piece->pid, salt, HEAPS)
+						: deal(ret->count, salt, HEAPS),
+			};
+		}
+	}
+	return r;
+}
+
+static int by_heap(const void *a, const void *b)
+{
+	const struct chunk *x = a, *y = b;
+
+	if (x->heap != y->heap)
+		return x->heap < y->heap ? -1 : 1;
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static bool same_target(const struct chunk *a, const struct chunk *b)
+{
+	return a->heap == b->heap && a->pid == b->pid;
+}
+
+/* A target for each process in each heap. */
+static int add_targets(struct damon *damon, const struct chunks *chunks, size_t *ret_targets,
+		       struct tier_problem *problem)
+{
+	_cleanup_free_ struct damon_range *ranges = calloc(chunks->count, sizeof(*ranges));
+	size_t targets = 0, index = 0;
+	int r = ranges ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < chunks->count; i++)
+		targets += i == 0 || !same_target(&chunks->chunks[i - 1], &chunks->chunks[i]);
+	r = r ?: damon_targets(damon, targets, problem);
+	for (size_t first = 0, end; first < chunks->count && r == 0; first = end) {
+		for (end = first; end < chunks->count &&
+				  same_target(&chunks->chunks[first], &chunks->chunks[end]);
+		     end++)
+			ranges[end - first] = chunks->chunks[end].range;
+		r = damon_target(damon, index++, chunks->chunks[first].pid, ranges, end - first,
+				 problem);
+	}
+	*ret_targets = targets;
+	return r;
+}
+
+static int node_of(uint64_t mask)
+{
+	return mask ? __builtin_ctzll(mask) : -1;
+}
+
+static int add_scheme(struct damon *damon, const struct tier_tiering_nodes *nodes,
+		      const struct tier_tiering_step *step, size_t targets,
+		      struct tier_problem *problem)
+{
+	bool promote = step->act == TIER_TIERING_PROMOTE, moves = step->act != TIER_TIERING_FORGET;
+	const char *action = !moves ? "stat" : promote ? "migrate_hot" : "migrate_cold";
+	int r = damon_schemes(damon, 1, problem);
+
+	r = r ?: damon_scheme(damon, 0, action, APPLY_USEC, problem);
+	r = r ?: damon_scheme_set(damon, 0, problem, "ops_filters/nr_filters", "2");
+	/* Of a folio of several pages that are mapped one by one, each would be looked at, and one decide. */
+	r = r ?: damon_scheme_set(damon, 0, problem, "ops_filters/0/type", "hugepage_size");
+	r = r ?: damon_scheme_set(damon, 0, problem, "ops_filters/0/min", "8192");
+	r = r ?: damon_scheme_set(damon, 0, problem, "ops_filters/0/max", "2097151");
+	r = r ?: damon_scheme_set(damon, 0, problem, "ops_filters/0/matching", "Y");
+	r = r ?: damon_scheme_set(damon, 0, problem, "ops_filters/0/allow", "N");
+	/* It forgets what it sees, whatever becomes of the page. */
+	r = r ?: damon_scheme_set(damon, 0, problem, "ops_filters/1/type", "young");
+	r = r
+		    ?: damon_scheme_set(damon, 0, problem, "ops_filters/1/matching",
+					step->act == TIER_TIERING_DEMOTE ? "N" : "Y");
+	r = r ?: damon_scheme_set(damon, 0, problem, "ops_filters/1/allow", "Y");
+	/* Once: DAMON counts each target's end. */
+	r = r ?: damon_scheme_set(damon, 0, problem, "stats/max_nr_snapshots", "%zu", targets);
+	if (!moves)
+		return r;
+	/* With a list of destinations, what is there already is left alone. */
+	r = r ?: damon_scheme_set(damon, 0, problem, "dests/nr_dests", "1");
+	r = r
+		    ?: damon_scheme_set(damon, 0, problem, "dests/0/id", "%d",
+					node_of(promote ? nodes->fast : nodes->slow));
+	r = r ?: damon_scheme_set(damon, 0, problem, "dests/0/weight", "1");
+	r = r ?: damon_scheme_set(damon, 0, problem, "quotas/bytes", "%" PRIu64, step->quota_bytes);
+	r = r ?: damon_scheme_set(damon, 0, problem, "quotas/reset_interval_ms", "3600000");
+	/* What was looked at and not moved counts a little, else the last bytes would be sought for long. */
+	r = r ?: damon_scheme_set(damon, 0, problem, "quotas/fail_charge_num", "1");
+	return r ?: damon_scheme_set(damon, 0, problem, "quotas/fail_charge_denom", "64");
+}
+
+/* -EINVAL, -ECANCELED: a process, or the last of them, has ended. */
+static int attempt(const struct tier_tiering_nodes *nodes,
+		   const struct tier_tiering_targets *targets, const struct tier_tiering_step *step,
+		   uint64_t *ret_moved_bytes, struct tier_problem *problem)
+{
+	_cleanup_chunks_ struct chunks chunks = {};
+	_cleanup_damon_ struct damon damon = DAMON_CLOSED;
+	size_t count = 0;
+	int r = cut(targets, now_usec(), &chunks);
+
+	if (r == 0 && chunks.count == 0) {
+		*ret_moved_bytes = 0;
+		return 0;
+	}
+	if (r == 0)
+		qsort(chunks.chunks, chunks.count, sizeof(*chunks.chunks), by_heap);
+	r = r ?: damon_claim(&damon, problem);
+	r = r ?: damon_begin(&damon, "fvaddr", SAMPLE_USEC, 0, problem);
+	r = r ?: add_targets(&damon, &chunks, &count, problem);
+	r = r ?: add_scheme(&damon, nodes, step, count, problem);
+	r = r ?: damon_run(&damon, problem);
+	r = r ?: damon_stats(&damon, problem);
+	return r ?: damon_scheme_get(&damon, 0, "stats/sz_applied", ret_moved_bytes, problem);
+}
+
+int tiering_pass(const struct tier_tiering_nodes *nodes, const struct tier_tiering_targets *targets,
+		 const struct tier_tiering_step *step, struct tier_tiering_result *ret,
+		 struct tier_problem *problem)
+{
+	struct tier_tiering_result result = {.act = step->act, .quota_bytes = step->quota_bytes};
+	uint64_t begin = now_usec();
+	int r = -EINVAL;
+
+	for (int i = 0; i < ATTEMPTS && (r == -EINVAL || r == -ECANCELED); i++)
+		r = attempt(nodes, targets, step, &result.moved_bytes, problem);
+	if (r == -ECANCELED)
+		r = 0;
+	if (r)
+		return r;
+	result.elapsed_usec = now_usec() - begin;
+	*ret = result;
+	return 0;
+}
+
+int tier_tiering_carry_out(const struct tier_tiering_nodes *nodes,
+			   const struct tier_tiering_targets *targets,
+			   const struct tier_tiering_step *step, struct tier_tiering_result *ret,
+			   struct tier_problem *problem)
+{
+	return step->act == TIER_TIERING_MEASURE ? tiering_measure(nodes, step, ret, problem)
+						 : tiering_pass(nodes, targets, step, ret, problem);
+}

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""cxl-tierd fetches what is hot to DRAM, leaves alone what has its place, and leaves nothing behind.
+
+A has a private region and a shared one, and a program with more memory than DRAM has, of which a part is hot that first
+touch has put on the private region's node. The program itself asks the kernel where its pages are.
+"""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import time
+
+import nodes
+import paths
+from nodes import hog, node_of, region_of
+
+HOST = ("--dram", "768M", "--cpus", "2", "--cxl", "serial=1,size=512M,window=0", "--cxl", "serial=2,size=1G,window=1")
+DEADLINE = 420
+ROTATES = True
+# Touches a second. As many as an idle processor can do leave nothing cold in the shortest window that DAMON has.
+RATE = 300000
+CONFIG = ("[Region far]\nMatchSerial=1\nType=switched\nOnline=movable\n[Region own]\nMatchSerial=2\nOnline=movable\n"
+          "[Tiering]\nTier=%s\nMeasureSec=3\n")
+KDAMONDS = "/sys/kernel/mm/damon/admin/kdamonds"
+STAT = "/sys/module/damon_stat/parameters/enabled"
+_SOURCE, _PROGRAM = "/src/tests/lab/heat.c", "/src/build/lab/heat"
+
+
+def setup(lab):
+    print(f"# {lab.up('A', options=HOST)}", flush=True)
+    a = lab["A"]
+    nodes.prepare(a)
+    if not os.path.exists(_PROGRAM) or os.stat(_PROGRAM).st_mtime < os.stat(_SOURCE).st_mtime:
+        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", _PROGRAM, _SOURCE], check=True)
+    a.push(_PROGRAM, "/usr/local/bin/heat")
+    a.write(nodes.CONFIG, CONFIG % "no")
+    a.start_daemon()
+    for serial in 1, 2:
+        a.create_region(serial)
+    a.rescan()
+    for serial, size in (1, 512), (2, 1024):
+        path = f"/sys/devices/system/node/node{node_of(a, serial)}/meminfo"
+        a.wait_for(f"grep -q 'MemTotal: *{size << 10} kB' {path}", f"memory of serial {serial}", 60)
+
+
+def tier(host, mode="auto"):
+    host.write(nodes.CONFIG, CONFIG % mode)
+    host.run("kill -HUP $(cat /run/cxl-tierd.pid)")
+    host.rescan()
+
+
+def kdamonds(host):
+    return int(host.run("cat", f"{KDAMONDS}/nr_kdamonds").out)
+
+
+def worker(host):
+    return host.run("pgrep -x tierd-tiering || :").out.strip()
+
+
+def expect_ended(host):
+    """Its process ends after the step in hand."""
+    host.wait_for(f"! pgrep -x tierd-tiering >/dev/null && grep -qx 0 {KDAMONDS}/nr_kdamonds", "the end of it", 60)
+
+
+@contextlib.contextmanager
+def heat(host, *words):
+    """The program, once it has touched its memory; what it says is read with lines()."""
+    stream = host.start("heat", *map(str, words))
+    try:
+        stream.wait_line("touched", 120)
+        yield stream
+    finally:
+        host.run("pkill -KILL -x heat || :")
+        stream.wait(60)
+
+
+def until(stream, what, accept, seconds=150):
+    """Waits for a line of the program's that is accepted, and returns it."""
+    last, end = None, time.monotonic() + paths.patience(seconds)
+    while (left := end - time.monotonic()) > 0:
+        line = stream.next_line(left)
+        assert line is not None, f"{what}: the program has ended, after {last}"
+        if line.startswith("{"):
+            last = json.loads(line)
+            if accept(last):
+                return last
+    raise AssertionError(f"{what}: not in {seconds} s; the last was {last}")
+
+
+def case_off_by_default(lab):
+    """No process, no kdamond."""
+    a = lab["A"]
+    assert worker(a) == "" and kdamonds(a) == 0
+
+
+def case_fetches_what_is_hot(lab):
+    """First what was hot when it began, then what becomes so."""
+    a = lab["A"]
+    with heat(a, 700, 100, "contiguous", RATE, 1, 1) as program:
+        first = until(program, "the hot pages begin on the slow node", lambda line: True)
+        assert first["hot"] < 0.5, first
+        tier(a)
+        reached = until(program, "most of the hot pages are in DRAM", lambda line: line["hot"] >= 0.7)
+        print(f"# {reached}", flush=True)
+    assert re.search(r"tiering: \d+ KiB of at most \d+ moved .* hot, and on a slow node", a.daemon.text()), a.daemon.text()
+    tier(a, "no")
+    expect_ended(a)
+
+
+def case_leaves_alone_what_has_its_place(lab):
+    """By a policy, on a typed node, locked, or in a cpuset: busy pages stay on the slow nodes."""
+    a = lab["A"]
+    own, far = node_of(a, 2), node_of(a, 1)
+    lock = ("prlimit", "--memlock=unlimited", "--")
+    with contextlib.ExitStack() as stack:
+        within = stack.enter_context(nodes.cgroup(a, "narrow", cpuset_mems=str(own)))
+        bound = stack.enter_context(hog(a, 48, "busy", wrap=("numactl", f"--membind={own}")))
+        typed = stack.enter_context(hog(a, 48, "busy", wrap=("numactl", f"--membind={far}")))
+        locked = stack.enter_context(hog(a, 48, "locked", wrap=lock))
+        confined = stack.enter_context(hog(a, 48, "busy", within=within))
+        a.tierctl("move", "--pid", str(locked.pid), "--to", str(own))
+        program = stack.enter_context(heat(a, 650, 80, "contiguous", RATE, 1, 1))
+        hogs = (bound, own), (typed, far), (locked, own), (confined, own)
+        before = [it.pages_on(node) for it, node in hogs]
+        assert min(before) >= 48 << 8, before
+        first = until(program, "the hot pages begin on the slow node", lambda line: True)
+        assert first["hot"] < 0.5, first
+        tier(a)
+        until(program, "rounds are made", lambda line: line["hot"] >= 0.5)
+        after = [it.pages_on(node) for it, node in hogs]
+        tier(a, "no")
+    assert after == before, f"{before} pages, then {after}"
+    expect_ended(a)
+
+
+def case_others_have_damon(lab):
+    """Whoever was there first keeps it, and the log says so; after that it begins."""
+    a = lab["A"]
+    a.run(f"echo 1 >{KDAMONDS}/nr_kdamonds")
+    with heat(a, 700, 100, "contiguous", RATE, 1, 1) as program:
+        tier(a)
+        until(program, "it is told", lambda line: "kdamonds of somebody else are there" in a.daemon.text(), 60)
+        assert kdamonds(a) == 1, "they were taken away"
+        a.run(f"echo 0 >{KDAMONDS}/nr_kdamonds")
+        until(program, "it begins", lambda line: line["hot"] >= 0.3)
+    tier(a, "no")
+
+
+def case_goes_offline_meanwhile(lab):
+    """The slow node's region is evacuated while it is tiered with; then there is nothing to tier with."""
+    a = lab["A"]
+    region = region_of(a, 2)["name"]
+    with heat(a, 300, 80, "contiguous", RATE, 1, 1) as program:
+        tier(a)
+        until(program, "it runs", lambda line: True)
+        a.tierctl("offline", region)
+        expect_ended(a)
+        until(program, "the program goes on", lambda line: line["all"] == 1)
+    a.tierctl("online", region, "--zone", "movable")
+    a.wait_for("pgrep -x tierd-tiering", "another process", 60)
+    tier(a, "no")
+    expect_ended(a)
+
+
+def case_killed(lab):
+    """Its process, and then the daemon too, are killed in the middle of a measurement: what they left is put back."""
+    a = lab["A"]
+    tier(a)
+    a.wait_for("pgrep -x tierd-tiering", "its process", 60)
+    in_use = f"until [ \"$(cat {KDAMONDS}/nr_kdamonds)\" = 1 ]; do :; done"
+    a.run(f"timeout 60 sh -c '{in_use}'; kill -KILL {worker(a)}")
+    a.wait_for(f"grep -qx 0 {KDAMONDS}/nr_kdamonds", "the daemon puts it back", 60)
+    a.wait_for("pgrep -x tierd-tiering", "another process", 90)
+    a.run(f"timeout 60 sh -c '{in_use}'; kill -KILL $(cat /run/cxl-tierd.pid) {worker(a)}")
+    a.daemon.wait(60)
+    assert kdamonds(a) == 1
+    a.run("cxl-tierd", "--release")
+    assert kdamonds(a) == 0
+    # Which Debian's kernel has.
+    if "cxl-tier" not in a.run("uname -r").out:
+        assert a.run("cat", STAT).out.strip() == "Y"
+    a.start_daemon()
+    tier(a, "no")
+    expect_ended(a)

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "tiering-model.h"
+#include "tiering-targets.h"
+
+#define PAGES 20000
+#define FAST  5000
+
+/* Hot pages in a row have one rate, all others another. */
+static void contiguous(struct model *m, size_t from, size_t hot, double hot_rate, double cold_rate)
+{
+	for (size_t i = 0; i < m->count; i++)
+		m->pages[i].rate = i >= from && i < from + hot ? hot_rate : cold_rate;
+}
+
+/* How many of the pages with the greatest rate are not on the fast node. */
+static uint64_t misplaced(const struct model *m, double least_rate)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < m->count; i++)
+		count += m->pages[i].rate >= least_rate && !m->pages[i].fast;
+	return count;
+}
+
+TEST(what_is_hot_is_fetched_and_then_what_becomes_hot)
+{
+	unsigned good = 0;
+	double worst_moves = 0;
+
+	for (uint64_t seed = 1; seed <= 10; seed++) {
+		struct model m;
+		uint64_t necessary = 0;
+
+		model_init(&m, PAGES, FAST, seed);
+		for (size_t phase = 0; phase < 3; phase++) {
+			contiguous(&m, 15000 - phase * 6000, 4000, 10, 0.025);
+			necessary += 2 * misplaced(&m, 1);
+			model_run(&m, 120, 0.95, false);
+			good += model_share(&m) >= 0.9 * model_ideal(&m);
+		}
+		worst_moves = MAX(worst_moves, (double)m.moves / (double)necessary);
+		model_done(&m);
+	}
+	printf("# %u of 30 phases reach 90 %% of the ideal, at most %.2f moves for one that was "
+	       "necessary\n",
+	       good, worst_moves);
+	CHECK(good >= 28);
+	CHECK(worst_moves < 1.6);
+}
+
+/* Also when there is more that is hot than there is room for. */
+TEST(as_much_is_fetched_as_there_is_room_for)
+{
+	struct model m;
+
+	model_init(&m, PAGES, FAST, 3);
+	contiguous(&m, 8000, 7000, 6, 0.025);
+	model_run(&m, 120, 0.95, false);
+	CHECK(model_share(&m) >= 0.95 * model_ideal(&m));
+	CHECK(m.moves < 4 * FAST);
+	model_done(&m);
+}
+
+TEST(where_all_pages_are_alike_little_is_moved)
+{
+	for (uint64_t seed = 1; seed <= 10; seed++) {
+		struct model m;
+
+		model_init(&m, PAGES, FAST, seed);
+		contiguous(&m, 0, 0, 0, 2);
+		model_run(&m, 300, 2, false);
+		if (m.moves > 16 * FAST)
+			FAIL("seed %" PRIu64 ": %" PRIu64 " moves for nothing", seed, m.moves);
+		model_done(&m);
+	}
+}
+
+/* The longest time that is allowed, and no passes. */
+TEST(when_nothing_changes_it_rests)
+{
+	uint64_t before;
+	struct model m;
+
+	model_init(&m, PAGES, FAST, 5);
+	m.policy.gap_max_usec = 20000000;
+	contiguous(&m, 0, 3000, 10, 0.001);
+	model_run(&m, 120, 2, false);
+	before = m.passes;
+	CHECK_EQ(m.state.gap_usec, 20000000);
+	model_run(&m, 300, 2, false);
+	CHECK_EQ(m.passes, before);
+	model_done(&m);
+}
+
+TEST(shares_are_kept)
+{
+	struct model m;
+
+	model_init(&m, PAGES, FAST, 7);
+	for (size_t i = 2000; i < PAGES; i++)
+		m.pages[i].fast = false;
+	m.policy.max_fast_bytes = 3000 * MODEL_PAGE;
+	contiguous(&m, 9000, 2500, 10, 0.025);
+	model_run(&m, 120, 2, false);
+	CHECK(model_fast_used(&m) <= 3000);
+	CHECK(model_share(&m) > 0.8);
+	model_done(&m);
+
+	model_init(&m, PAGES, FAST, 7);
+	m.policy.min_fast_bytes = 4500 * MODEL_PAGE;
+	contiguous(&m, 9000, 4000, 10, 0.025);
+	for (int i = 0; i < 120; i++) {
+		model_run(&m, 1, 2, false);
+		CHECK(model_fast_used(&m) >= 4500);
+	}
+	model_done(&m);
+}
+
+/* Pages that are hot and that nothing moves: bound ones, say. It does not try again and again. */
+TEST(what_cannot_be_moved_is_left)
+{
+	struct tier_tiering_policy policy = {.max_fast_bytes = UINT64_MAX};
+	struct tier_tiering_sample sample = {
+		.now_usec = 1,
+		.fast_total_bytes = GIB,
+		.fast_free_bytes = GIB / 2,
+		.slow_free_bytes = GIB,
+		.group_fast_bytes = GIB / 2,
+		.group_slow_bytes = GIB,
+	};
+	struct tier_tiering_state state = {};
+	struct tier_tiering_result result = {};
+	struct tier_tiering_step step;
+	unsigned passes = 0;
+
+	tier_tiering_next(&policy, &sample, NULL, &state, &step);
+	for (int i = 0; i < 200; i++) {
+		passes += step.act != TIER_TIERING_MEASURE;
+		result = (struct tier_tiering_result){
+			.act = step.act,
+			.touched_slow_bytes = 200 * MIB,
+			.unit_bytes = MIB / 4,
+		};
+		sample.now_usec = step.at_usec + step.window_usec;
+		tier_tiering_next(&policy, &sample, &result, &state, &step);
+	}
+	CHECK(passes > 0 && passes < 20);
+}
+
+TEST(what_is_forbidden_is_not_done)
+{
+	for (int which = 0; which < 3; which++) {
+		struct model m;
+		uint64_t fast;
+
+		model_init(&m, PAGES, FAST, 11);
+		m.policy.never_demote = which != 0;
+		m.policy.never_promote = which != 1;
+		fast = model_fast_used(&m);
+		contiguous(&m, 9000, 4000, 10, 0.025);
+		model_run(&m, 60, 2, false);
+		if (m.policy.never_demote)
+			CHECK(model_fast_used(&m) >= fast);
+		if (m.policy.never_promote)
+			CHECK(model_fast_used(&m) <= fast);
+		if (m.policy.never_demote && m.policy.never_promote)
+			CHECK_EQ(m.passes, 0);
+		model_done(&m);
+	}
+}
+
+/* A slow node without room is as good as no permission. */
+TEST(a_full_slow_node_is_not_filled)
+{
+	struct tier_tiering_policy policy = {.max_fast_bytes = UINT64_MAX};
+	struct tier_tiering_sample sample = {
+		.now_usec = 1,
+		.fast_total_bytes = GIB,
+		.group_fast_bytes = GIB,
+		.group_slow_bytes = GIB,
+	};
+	struct tier_tiering_state state = {};
+	struct tier_tiering_result result = {};
+	struct tier_tiering_step step;
+
+	tier_tiering_next(&policy, &sample, NULL, &state, &step);
+	for (int i = 0; i < 200; i++) {
+		CHECK(step.act != TIER_TIERING_DEMOTE && step.act != TIER_TIERING_PROMOTE);
+		result = (struct tier_tiering_result){
+			.act = step.act,
+			.touched_fast_bytes = 100 * MIB,
+			.touched_slow_bytes = 400 * MIB,
+			.unit_bytes = MIB,
+		};
+		sample.now_usec = step.at_usec + step.window_usec;
+		tier_tiering_next(&policy, &sample, &result, &state, &step);
+	}
+}
+
+/* Whatever it is told: no step before now, none far beyond the bounds, no more moved than there is room for. */
+TEST(numbers_of_any_size)
+{
+	uint64_t random = 0x9e3779b97f4a7c15;
+	struct tier_tiering_state state = {};
+
+	for (int i = 0; i < 200000; i++) {
+		struct tier_tiering_policy policy = {};
+		struct tier_tiering_sample sample;
+		struct tier_tiering_result result;
+		struct tier_tiering_step step;
+		uint64_t numbers[16];
+
+		for (size_t n = 0; n < ARRAY_SIZE(numbers); n++) {
+			random ^= random << 13;
+			random ^= random >> 7;
+			random ^= random << 17;
+			numbers[n] = random >> (random & 63);
+		}
+		sample = (struct tier_tiering_sample){
+			.now_usec = numbers[0] >> 2,
+			.fast_total_bytes = numbers[1] >> 8,
+			.fast_free_bytes = numbers[2] >> 8,
+			.slow_free_bytes = numbers[3] >> 8,
+			.group_fast_bytes = numbers[4] >> 8,
+			.group_slow_bytes = numbers[5] >> 8,
+			.latency_gain_nsec = numbers[6] >> 44,
+		};
+		policy.max_fast_bytes = numbers[7];
+		policy.min_fast_bytes = numbers[8] >> 16;
+		policy.gap_max_usec = numbers[9] >> 32;
+		policy.never_demote = numbers[10] & 1;
+		policy.never_promote = numbers[10] & 2;
+		result = (struct tier_tiering_result){
+			.act = numbers[11] & 3,
+			.touched_fast_bytes = numbers[12] >> 8,
+			.touched_slow_bytes = numbers[13] >> 8,
+			.unit_bytes = numbers[14] >> 32,
+			.quota_bytes = numbers[14] >> 8,
+			.moved_bytes = numbers[15] >> 8,
+			.elapsed_usec = numbers[6] >> 24,
+		};
+		if (i % 1000 == 0)
+			state = (struct tier_tiering_state){};
+		tier_tiering_next(&policy, &sample, numbers[10] & 4 ? NULL : &result, &state,
+				  &step);
+		CHECK(step.at_usec >= sample.now_usec);
+		CHECK(step.act <= TIER_TIERING_PROMOTE && step.reason <= TIER_TIERING_FORBIDDEN);
+		if (step.act == TIER_TIERING_PROMOTE)
+			CHECK(step.quota_bytes <= sample.fast_free_bytes && !policy.never_promote);
+		if (step.act == TIER_TIERING_DEMOTE)
+			CHECK(step.quota_bytes <= sample.slow_free_bytes && !policy.never_demote);
+		if (step.act == TIER_TIERING_MEASURE)
+			CHECK(step.window_usec >= 1000 && step.window_usec <= 2000000);
+	}
+}
+
+/* It begins anew, and does not count what it does not know. */
+TEST(everything_has_a_name)
+{
+	for (int i = 0; i <= TIER_TIERING_PROMOTE; i++)
+		CHECK(tier_tiering_act_name(i) && strcmp(tier_tiering_act_name(i), "unknown") != 0);
+	for (int i = 0; i <= TIER_TIERING_FORBIDDEN; i++)
+		CHECK(tier_tiering_reason_name(i) &&
+		      strcmp(tier_tiering_reason_name(i), "unknown") != 0);
+}
+
+TEST(a_step_that_failed)
+{
+	struct model m;
+
+	model_init(&m, PAGES, FAST, 13);
+	contiguous(&m, 9000, 4000, 10, 0.025);
+	for (int i = 0; i < 60; i++) {
+		struct tier_tiering_sample sample;
+
+		model_run(&m, 2, 2, false);
+		model_sample(&m, &sample);
+		if (i % 10 == 9) {
+			tier_tiering_next(&m.policy, &sample, NULL, &m.state, &m.step);
+			CHECK(m.step.act == TIER_TIERING_MEASURE);
+		}
+	}
+	CHECK(model_share(&m) >= 0.9 * model_ideal(&m));
+	model_done(&m);
+}
+
+TEST(mappings_that_may_be_moved)
+{
+	static const struct {
+		const char *line;
+		bool taken;
+	} lines[] = {
+		{"7f0000000000 default anon=512 dirty=512 N0=256 N2=256 kernelpagesize_kB=4", true},
+		{"7f0000000000 local anon=64 N0=64 kernelpagesize_kB=4", true},
+		{"7f0000000000 default file=/usr/lib/N1=9.so mapped=70 N0=70 kernelpagesize_kB=4",
+		 true},
+		{"7f0000000000 default anon=63 N0=63 kernelpagesize_kB=4", false},
+		{"7f0000000000 default", false},
+		{"7f0000000000 bind:2 anon=512 N2=512 kernelpagesize_kB=4", false},
+		{"7f0000000000 prefer (many):0 anon=512 N0=512", false},
+		{"7f0000000000 weighted interleave:0,2 anon=512 N0=512", false},
+		/* Somebody else has it mapped, too. */
+		{"7f0000000000 default anon=512 mapmax=2 N0=512 kernelpagesize_kB=4", false},
+		{"7f0000000000 default file=/dev/zero mapped=512 mapmax=1 N0=512", true},
+		{"7f0000000000 default huge anon=2 N0=200 kernelpagesize_kB=2048", false},
+		/* Node 1 is typed, say. */
+		{"7f0000000000 default anon=512 N0=511 N1=1 kernelpagesize_kB=4", false},
+		{"7f0000000000 default anon=512 N0=511 N64=1", false},
+		{"default anon=512", false},
+		{"", false},
+	};
+	const struct tier_tiering_nodes nodes = {.fast = 1, .slow = 4};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		uint64_t start = 0, pages = 0;
+
+		if (tiering_takes_mapping(lines[i].line, &nodes, &start, &pages) != lines[i].taken)
+			FAIL("\"%s\" is %staken", lines[i].line, lines[i].taken ? "not " : "");
+		if (lines[i].taken)
+			CHECK_EQ(start, 0x7f0000000000);
+	}
+}
+
+TEST(nodes_that_take_part)
+{
+	static const struct {
+		bool cpu;
+		uint64_t bytes;
+		enum tier_memory_type type;
+	} kinds[] = {
+		{true, GIB, TIER_MEMORY_LOCAL},	    {false, GIB, TIER_MEMORY_SHARED},
+		{false, GIB, TIER_MEMORY_SWITCHED}, {false, 0, TIER_MEMORY_LOCAL},
+		{false, GIB, TIER_MEMORY_LOCAL},    {false, GIB, TIER_MEMORY_UNKNOWN},
+		{true, GIB, TIER_MEMORY_LOCAL},
+	};
+	struct tier_node array[ARRAY_SIZE(kinds)] = {};
+	struct tier_topology topology = {.nodes = array, .node_count = ARRAY_SIZE(kinds)};
+	struct tier_tiering_nodes nodes;
+	struct tier_problem problem;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		array[i] = (struct tier_node){
+			.id = (int)i,
+			.has_cpu = kinds[i].cpu,
+			.has_memory = kinds[i].bytes > 0,
+			.total_bytes = kinds[i].bytes,
+			.type = kinds[i].type,
+			.type_by_kernel = true,
+		};
+	topology.node_count = 5;
+	CHECK_EQ(tier_tiering_nodes(&topology, &nodes, &problem), 0);
+	CHECK_EQ(nodes.fast, 1);
+	CHECK_EQ(nodes.slow, 1U << 4);
+	topology.node_count = 4;
+	CHECK_EQ(tier_tiering_nodes(&topology, &nodes, &problem), TIER_E_NOT_FOUND);
+	/* Two of a kind. */
+	topology.node_count = 6;
+	CHECK_EQ(tier_tiering_nodes(&topology, &nodes, &problem), TIER_E_REFUSED);
+	array[5].has_memory = false;
+	topology.node_count = 7;
+	CHECK_EQ(tier_tiering_nodes(&topology, &nodes, &problem), TIER_E_REFUSED);
+	/* What the kernel does not keep ordinary memory off. */
+	topology.node_count = 5;
+	array[2].type_by_kernel = false;
+	CHECK_EQ(tier_tiering_nodes(&topology, &nodes, &problem), TIER_E_REFUSED);
+	CHECK(strstr(problem.text, "node2"));
+}

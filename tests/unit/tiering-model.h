@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef TIERING_MODEL_H
+#define TIERING_MODEL_H
+
+/*
+ * A machine in memory only, for the tiering policy: pages with rates at which they are touched, on a fast
+ * or the slow node, and passes as the kernel carries them out. The seed decides which touches fall into a
+ * window.
+ */
+
+#include <math.h>
+
+#include "test.h"
+#include "tier-tiering.h"
+#include "util.h"
+
+#define MODEL_PAGE   4096
+#define MODEL_SAMPLE 2000
+#define MODEL_CHUNK  100 /* pages; divides their number */
+#define MODEL_STRIDE 67	 /* chunks; no common divisor with their number */
+
+struct model_page {
+	double rate;	      /* touches per second */
+	uint64_t forgot_usec; /* when its accessed bit was cleared */
+	bool fast;
+};
+
+struct model {
+	struct model_page *pages;
+	size_t count;
+	uint64_t fast_pages; /* that the fast node has above its watermark */
+	uint64_t now_usec;
+	uint64_t random;
+	struct tier_tiering_policy policy;
+	struct tier_tiering_state state;
+	struct tier_tiering_step step;
+	uint64_t moves, passes, busy_usec;
+};
+
+static inline double model_random(struct model *m)
+{
+	m->random ^= m->random << 13;
+	m->random ^= m->random >> 7;
+	m->random ^= m->random << 17;
+	return (double)(m->random >> 11) / (double)(UINT64_C(1) << 53);
+}
+
+static inline void model_init(struct model *m, size_t count, uint64_t fast_pages, uint64_t seed)
+{
+	*m = (struct model){
+		.count = count,
+		.fast_pages = fast_pages,
+		.random = seed * UINT64_C(0x9e3779b97f4a7c15) | 1,
+		.now_usec = 1000000000,
+		.policy = {.max_fast_bytes = UINT64_MAX},
+	};
+	m->pages = calloc(count, sizeof(*m->pages));
+	if (!m->pages)
+		abort();
+	/* First touch, in the order of addresses. */
+	for (size_t i = 0; i < count; i++)
+		m->pages[i].fast = i < fast_pages;
+}
+
+static inline void model_done(struct model *m)
+{
+	free(m->pages);
+}
+
+static inline uint64_t model_fast_used(const struct model *m)
+{
+	uint64_t used = 0;
+
+	for (size_t i = 0; i < m->count; i++)
+		used += m->pages[i].fast;
+	return used;
+}
+
+static inline void model_sample(const struct model *m, struct tier_tiering_sample *ret)
+{
+	uint64_t used = model_fast_used(m);
+
+	*ret = (struct tier_tiering_sample){
+		.now_usec = m->now_usec,
+		.fast_total_bytes = m->fast_pages * MODEL_PAGE,
+		.fast_free_bytes = (m->fast_pages - used) * MODEL_PAGE,
+		.slow_free_bytes = UINT64_C(1) << 40,
+		.group_fast_bytes = used * MODEL_PAGE,
+		.group_slow_bytes = (m->count - used) * MODEL_PAGE,
+	};
+}
+
+/* Was it touched, in a time of so many microseconds? */
+static inline bool model_touched(struct model *m, const struct model_page *page, uint64_t usec)
+{
+	return model_random(m) < 1 - exp(-page->rate * (double)usec / 1e6);
+}
+
+static inline void model_measure(struct model *m, const struct tier_tiering_step *step,
+				 struct tier_tiering_result *ret)
+{
+	uint64_t fast = 0, slow = 0;
+
+	m->now_usec += step->window_usec;
+	for (size_t i = 0; i < MODEL_SAMPLE; i++) {
+		const struct model_page *page =
+			&m->pages[(size_t)(model_random(m) * (double)m->count)];
+
+		if (!model_touched(m, page, step->window_usec))
+			continue;
+		fast += page->fast;
+		slow += !page->fast;
+	}
+	*ret = (struct tier_tiering_result){
+		.act = step->act,
+		.unit_bytes = m->count * MODEL_PAGE / MODEL_SAMPLE,
+		.touched_fast_bytes = fast * m->count / MODEL_SAMPLE * MODEL_PAGE,
+		.touched_slow_bytes = slow * m->count / MODEL_SAMPLE * MODEL_PAGE,
+		.elapsed_usec = 5 * MODEL_SAMPLE,
+	};
+}
+
+static inline void model_pass(struct model *m, const struct tier_tiering_step *step,
+			      struct tier_tiering_result *ret)
+{
+	uint64_t moved = 0, free_pages = m->fast_pages - model_fast_used(m);
+	size_t chunks = m->count / MODEL_CHUNK, begin = (size_t)(model_random(m) * (double)chunks);
+
+	for (size_t i = 0; i < m->count; i++) {
+		/* In an order that has no regard to addresses, a chunk at a time. */
+		size_t chunk = (begin + i / MODEL_CHUNK * MODEL_STRIDE) % chunks;
+		struct model_page *page = &m->pages[chunk * MODEL_CHUNK + i % MODEL_CHUNK];
+		bool touched;
+
+		if (step->act != TIER_TIERING_FORGET && moved * MODEL_PAGE >= step->quota_bytes)
+			break;
+		touched = model_touched(m, page, m->now_usec - page->forgot_usec);
+		page->forgot_usec = m->now_usec;
+		if (step->act == TIER_TIERING_DEMOTE && !touched && page->fast) {
+			page->fast = false;
+			free_pages++;
+			moved++;
+		} else if (step->act == TIER_TIERING_PROMOTE && touched && !page->fast &&
+			   free_pages) {
+			page->fast = true;
+			free_pages--;
+			moved++;
+		}
+	}
+	*ret = (struct tier_tiering_result){
+		.act = step->act,
+		.quota_bytes = step->quota_bytes,
+		.moved_bytes = moved * MODEL_PAGE,
+		.elapsed_usec = 1000 + m->count / 10 + moved * 20,
+	};
+	m->moves += moved;
+	m->passes++;
+	m->now_usec += ret->elapsed_usec;
+}
+
+/* The share of touches that fast memory serves: as things are, and at best. */
+static inline double model_share(const struct model *m)
+{
+	double fast = 0, all = 0;
+
+	for (size_t i = 0; i < m->count; i++) {
+		all += m->pages[i].rate;
+		fast += m->pages[i].fast ? m->pages[i].rate : 0;
+	}
+	return fast / all;
+}
+
+static inline int model_by_rate(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static inline double model_ideal(const struct model *m)
+{
+	double *rates = calloc(m->count, sizeof(*rates)), fast = 0, all = 0;
+
+	if (!rates)
+		abort();
+	for (size_t i = 0; i < m->count; i++)
+		rates[i] = m->pages[i].rate;
+	qsort(rates, m->count, sizeof(*rates), model_by_rate);
+	for (size_t i = 0; i < m->count; i++) {
+		all += rates[i];
+		fast += i < m->fast_pages ? rates[i] : 0;
+	}
+	free(rates);
+	return fast / all;
+}
+
+/* Goes on until @seconds have passed; returns when @share of the ideal was reached first, or -1. */
+static inline double model_run(struct model *m, double seconds, double share, bool verbose)
+{
+	uint64_t begin_usec = m->now_usec, end_usec = begin_usec + (uint64_t)(seconds * 1e6);
+	double ideal = model_ideal(m), reached = -1;
+	struct tier_tiering_sample sample;
+	struct tier_tiering_result result;
+
+	if (!m->state.begun) {
+		model_sample(m, &sample);
+		tier_tiering_next(&m->policy, &sample, NULL, &m->state, &m->step);
+	}
+	while (m->step.at_usec < end_usec) {
+		m->now_usec = MAX(m->now_usec, m->step.at_usec);
+		if (m->step.act == TIER_TIERING_MEASURE)
+			model_measure(m, &m->step, &result);
+		else
+			model_pass(m, &m->step, &result);
+		m->busy_usec += result.elapsed_usec;
+		if (reached < 0 && model_share(m) >= share * ideal)
+			reached = (double)(m->now_usec - begin_usec) / 1e6;
+		model_sample(m, &sample);
+		if (verbose)
+			printf("# %8.2f s %-7s %-9s quota %6.1f moved %6.1f M touched %.1f + %.1f "
+			       "share %.3f of %.3f window %.2f gap %.2f budget %.1f usual %.1f\n",
+			       (double)(m->now_usec - begin_usec) / 1e6,
+			       tier_tiering_act_name(result.act),
+			       tier_tiering_reason_name(m->step.reason),
+			       (double)result.quota_bytes / 1048576,
+			       (double)result.moved_bytes / 1048576,
+			       (double)result.touched_fast_bytes / 1048576,
+			       (double)result.touched_slow_bytes / 1048576, model_share(m), ideal,
+			       (double)m->state.window_usec / 1e6, (double)m->state.gap_usec / 1e6,
+			       (double)m->state.budget_bytes / 1048576,
+			       (double)m->state.usual_bytes / 1048576);
+		tier_tiering_next(&m->policy, &sample, &result, &m->state, &m->step);
+	}
+	m->now_usec = MAX(m->now_usec, end_usec);
+	return reached;
+}
+
+#endif
