@@ -351,7 +351,7 @@ def case_without_privilege(lab):
     refused(a.run(*NOBODY, "tierctl", "portal", "format", SECOND, "--host", "A", "--host", "B", check=False), SECOND,
             "needs root", "sudo tierctl")
     denied = {"Online": {"regions": [SECOND]}, "Offline": {"region": FIRST}, "Rescan": {}, "Reload": {},
-              "BeginFlight": {"vm": "x", "destination": "B", "ramBytes": 4096},
+              "ApplyWeights": {}, "BeginFlight": {"vm": "x", "destination": "B", "ramBytes": 4096},
               "AcceptFlight": {"portal": "x", "source": 0, "sourceSlot": 0, "flight": "0" * 31 + "1"},
               "EndFlight": {"flight": "0" * 31 + "1"}}
     for method, parameters in denied.items():
@@ -370,7 +370,8 @@ def case_introspection(lab):
     text = a.run("varlinkctl", "introspect", SOCKET, "io.cxltier.Manager").out
     methods = set(re.findall(r"^method (\w+)", text, re.M))
     assert {"Ping", "GetInfo", "List", "Plan", "Online", "Offline", "Portals", "Flights", "Offers", "Rescan", "Reload",
-            "BeginFlight", "AcceptFlight", "EndFlight", "Events", "Retired", "Retire", "Unretire"} == methods, methods
+            "ApplyWeights", "BeginFlight", "AcceptFlight", "EndFlight", "Events", "Retired", "Retire",
+            "Unretire"} == methods, methods
     assert "error PermissionDenied" in text and "error Refused" in text, text
     assert "io.cxltier.Manager" in a.run("varlinkctl", "info", SOCKET).out
     daemons, tools = call(a, "List").json()["topology"], a.tierctl("list", "--json").json()
