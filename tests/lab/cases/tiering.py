@@ -18,13 +18,14 @@ from nodes import hog, node_of, region_of
 
 HOST = ("--dram", "768M", "--cpus", "2", "--cxl", "serial=1,size=512M,window=0", "--cxl", "serial=2,size=1G,window=1")
 DEADLINE = 420
+# With a typed node online; what Debian's makes of that is in tiering-stock.py.
+KERNEL = "patched"
 ROTATES = True
 # Touches a second. As many as an idle processor can do leave nothing cold in the shortest window that DAMON has.
 RATE = 300000
 CONFIG = ("[Region far]\nMatchSerial=1\nType=switched\nOnline=movable\n[Region own]\nMatchSerial=2\nOnline=movable\n"
           "[Tiering]\nTier=%s\nMeasureSec=3\n")
 KDAMONDS = "/sys/kernel/mm/damon/admin/kdamonds"
-STAT = "/sys/module/damon_stat/parameters/enabled"
 _SOURCE, _PROGRAM = "/src/tests/lab/heat.c", "/src/build/lab/heat"
 
 
@@ -178,9 +179,6 @@ def case_killed(lab):
     assert kdamonds(a) == 1
     a.run("cxl-tierd", "--release")
     assert kdamonds(a) == 0
-    # Which Debian's kernel has.
-    if "cxl-tier" not in a.run("uname -r").out:
-        assert a.run("cat", STAT).out.strip() == "Y"
     a.start_daemon()
     tier(a, "no")
     expect_ended(a)

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Promotion and demotion on Debian's kernel, whose own monitoring has DAMON, and which keeps nothing off shared memory."""
+
+import nodes
+from nodes import node_of
+
+HOST = ("--dram", "768M", "--cxl", "serial=1,size=256M,window=0", "--cxl", "serial=2,size=512M,window=1")
+KERNEL = "stock"
+ROTATES = True
+CONFIG = ("[Region far]\nMatchSerial=1\nType=switched\nOnline=%s\n[Region own]\nMatchSerial=2\nOnline=movable\n"
+          "[Tiering]\nTier=%s\n")
+STAT = "/sys/module/damon_stat/parameters/enabled"
+
+
+def setup(lab):
+    print(f"# {lab.up('A', options=HOST)}", flush=True)
+    a = lab["A"]
+    nodes.prepare(a)
+    a.write(nodes.CONFIG, CONFIG % ("no", "no"))
+    a.start_daemon()
+    for serial in 1, 2:
+        a.create_region(serial)
+    a.rescan()
+    path = f"/sys/devices/system/node/node{node_of(a, 2)}/meminfo"
+    a.wait_for(f"grep -q 'MemTotal: *{512 << 10} kB' {path}", "memory of serial 2", 60)
+
+
+def monitoring(host):
+    return host.run("cat", STAT).out.strip()
+
+
+def expect_ended(host):
+    host.wait_for("! pgrep -x tierd-tiering >/dev/null", "the end of it", 60)
+
+
+def case_the_kernels_monitoring(lab):
+    """It is off for as long as cxl-tierd tiers, and on again afterwards: when it is told to, and after a kill."""
+    a = lab["A"]
+    assert monitoring(a) == "Y"
+    nodes.configure(a, CONFIG % ("no", "auto"))
+    a.wait_for(f"grep -qx N {STAT}", "the end of the kernel's monitoring", 60)
+    nodes.configure(a, CONFIG % ("no", "no"))
+    expect_ended(a)
+    a.wait_for(f"grep -qx Y {STAT}", "its coming back", 60)
+    nodes.configure(a, CONFIG % ("no", "auto"))
+    a.wait_for(f"grep -qx N {STAT}", "the end of the kernel's monitoring", 60)
+    a.run("kill -KILL $(cat /run/cxl-tierd.pid) $(pgrep -x tierd-tiering)")
+    a.daemon.wait(60)
+    a.run("cxl-tierd", "--release")
+    assert monitoring(a) == "Y"
+    a.start_daemon()
+
+
+def case_shared_memory_online(lab):
+    """DAMON's moves could end up there: nothing is moved, and the log says why."""
+    a = lab["A"]
+    nodes.configure(a, CONFIG % ("movable", "auto"))
+    path = f"/sys/devices/system/node/node{node_of(a, 1)}/meminfo"
+    a.wait_for(f"grep -q 'MemTotal: *{256 << 10} kB' {path}", "memory of serial 1", 60)
+    a.rescan()
+    expect_ended(a)
+    told = f"node{node_of(a, 1)} is shared, and this kernel does not keep ordinary memory off it"
+    assert told in a.daemon.text(), a.daemon.text()
+    assert monitoring(a) == "Y"
