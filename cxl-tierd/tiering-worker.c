@@ -5,8 +5,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "manager.h"
 #include "tiering.h"
 
 /*
@@ -26,21 +26,13 @@ struct worker {
 	struct tier_tiering_targets *targets;
 };
 
-static uint64_t monotonic_usec(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 /* Until then, or until the daemon has closed its end: false. */
 static bool wait_until(const struct worker *worker, uint64_t at_usec)
 {
 	struct pollfd poll_fd = {.fd = worker->socket};
 	uint64_t now;
 
-	while ((now = monotonic_usec()) < at_usec) {
+	while ((now = manager_monotonic_usec()) < at_usec) {
 		uint64_t msec = (at_usec - now + 999) / 1000;
 
 		if (poll(&poll_fd, 1, msec > INT_MAX ? INT_MAX : (int)msec) > 0)
@@ -49,6 +41,7 @@ static bool wait_until(const struct worker *worker, uint64_t at_usec)
 	return poll(&poll_fd, 1, 0) == 0;
 }
 
+/* No more than there is room for by now. */
 static void cap(struct tier_tiering_step *step, const struct tier_tiering_sample *sample)
 {
 	uint64_t free_bytes = step->act == TIER_TIERING_PROMOTE ? sample->fast_free_bytes
@@ -61,7 +54,6 @@ static void cap(struct tier_tiering_step *step, const struct tier_tiering_sample
 static int carry_out(struct worker *worker, struct tiering_message *message)
 {
 	const struct tiering_request *request = worker->request;
-
 	struct tier_tiering_sample sample;
 	bool moves = message->step.act == TIER_TIERING_DEMOTE ||
 		     message->step.act == TIER_TIERING_PROMOTE;
@@ -105,12 +97,11 @@ static bool step(struct worker *worker, struct tiering_message *message)
 			return false;
 		message->code = carry_out(worker, message);
 	}
-	message->state = worker->state;
 	/* A daemon that is busy does without. */
 	(void)send(worker->socket, message, sizeof(*message), MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (message->code == 0)
 		return true;
-	if (!wait_until(worker, monotonic_usec() + TROUBLE_USEC))
+	if (!wait_until(worker, manager_monotonic_usec() + TROUBLE_USEC))
 		return false;
 	/* The kernel's own monitoring may have been switched on again. */
 	(void)tier_tiering_begin(NULL);

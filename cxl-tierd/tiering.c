@@ -116,8 +116,10 @@ static int on_end(sd_event_source *source, const siginfo_t *info, void *userdata
 	log_decision(LOG_WARNING, object, "tiering-ended",
 		     "the process that moves pages has ended by itself; there will be another in "
 		     "30 s");
-	(void)sd_event_add_time_relative(manager->event, &tiering->again, CLOCK_MONOTONIC,
-					 AGAIN_USEC, 0, on_again, tiering);
+	/* Without a timer, whenever the devices are looked at next. */
+	if (sd_event_add_time_relative(manager->event, &tiering->again, CLOCK_MONOTONIC, AGAIN_USEC,
+				       0, on_again, tiering) < 0)
+		manager->tiering = tiering_free(tiering);
 	return 0;
 }
 

@@ -13,7 +13,6 @@ struct tiering_message {
 	struct tier_problem problem;
 	struct tier_tiering_step step;
 	struct tier_tiering_result result;
-	struct tier_tiering_state state;
 	uint64_t processes; /* that the last pass was over */
 };
 

@@ -10,7 +10,7 @@
 #include "tier-topology.h"
 
 /*
- * What is hot stays in DRAM: the policy for a group of processes. 
+ * What is hot stays in DRAM: the policy for a group of processes, which is pure, and how it is carried out.
  *
  * A page that is touched within a window of time is hot, one that is not touched in a few windows is
  * cold; what lies between is left alone. A measurement looks at a sample of the group's pages: how much is
@@ -39,7 +39,7 @@ enum tier_tiering_act {
  * @unit_bytes: of a measurement: for how much of memory one page of the sample stands
  * @quota_bytes: of a pass: as asked for
  * @moved_bytes: of a pass: what has moved
- * @elapsed_usec: of a pass: how long it took
+ * @elapsed_usec: of a pass: how long it took; of a measurement: how much longer than its window
  */
 struct tier_tiering_result {
 	enum tier_tiering_act act;
@@ -54,7 +54,7 @@ struct tier_tiering_result {
  * struct tier_tiering_policy - what the configuration says of a group
  * @min_fast_bytes: nothing is demoted below it
  * @max_fast_bytes: nothing is promoted beyond it; UINT64_MAX: all that there is
- * @never_demote, @never_promote:
+ * @never_demote, @never_promote: passes of that kind are not asked for
  * @window_min_usec, @window_max_usec: bounds of the window; 0: 20 ms and 2 s
  * @gap_max_usec: the longest time between two measurements; 0: 10 s
  */
@@ -102,7 +102,7 @@ struct tier_tiering_state {
 	uint64_t touched_bytes;	    /* on slow nodes, in the whole window */
 	uint64_t demand_bytes;	    /* of that, what is hot */
 	bool judge;		    /* a round was made since */
-	uint64_t before_bytes;	    /* the same, before what was moved since */
+	uint64_t before_bytes;	    /* the demand before that round */
 	uint64_t moved_bytes;	    /* promoted since */
 	uint64_t usual_bytes;	    /* a demand that moves have not lessened; 0: none */
 	uint64_t page_cost_nsec;    /* of moving a page, measured; 0: not known */
@@ -147,7 +147,7 @@ struct tier_tiering_step {
  * @state: changed
  * @ret: what to do next
  *
- * A clock that jumps costs a round, no more.
+ * Pure. A clock that jumps costs a round, no more.
  */
 void tier_tiering_next(const struct tier_tiering_policy *policy,
 		       const struct tier_tiering_sample *sample,
@@ -216,9 +216,8 @@ int tier_tiering_targets_new(const struct tier_tiering_nodes *nodes, uint64_t le
 int tier_tiering_targets_renew(const struct tier_tiering_nodes *nodes, uint64_t least_bytes,
 			       struct tier_tiering_targets *targets, struct tier_problem *problem);
 struct tier_tiering_targets *tier_tiering_targets_free(struct tier_tiering_targets *targets);
-/* How many processes, and bytes of addresses. */
+/* How many processes. */
 size_t tier_tiering_targets_processes(const struct tier_tiering_targets *targets);
-uint64_t tier_tiering_targets_bytes(const struct tier_tiering_targets *targets);
 
 /**
  * tier_tiering_begin() - make the kernel ready for it

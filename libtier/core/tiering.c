@@ -43,16 +43,9 @@ static uint64_t fast_share(const struct tier_tiering_policy *policy,
 	return MIN(policy->max_fast_bytes, sample->fast_total_bytes);
 }
 
-/* Less than that is not worth a round. */
+/* Less than that is not worth a round; and so much is kept free, for what is allocated meanwhile. */
 static uint64_t trifle(const struct tier_tiering_policy *policy,
 		       const struct tier_tiering_sample *sample)
-{
-	return MAX(MIB / 2, fast_share(policy, sample) / 64);
-}
-
-/* Kept free, for what is allocated meanwhile. */
-static uint64_t reserve(const struct tier_tiering_policy *policy,
-			const struct tier_tiering_sample *sample)
 {
 	return MAX(MIB / 2, fast_share(policy, sample) / 64);
 }
@@ -381,9 +374,9 @@ static void after_forgetting(const struct tier_tiering_policy *policy,
 {
 	/* What is touched by chance is moved as well. */
 	uint64_t fetched = MIN(state->touched_bytes, state->demand_bytes / 2 * 3);
-	uint64_t wanted = MIN(fetched, state->budget_bytes) + reserve(policy, sample);
+	uint64_t wanted = MIN(fetched, state->budget_bytes) + trifle(policy, sample);
 	uint64_t can = MIN(saturating_sub(sample->group_fast_bytes, policy->min_fast_bytes),
-			   saturating_sub(sample->slow_free_bytes, reserve(policy, sample)));
+			   saturating_sub(sample->slow_free_bytes, trifle(policy, sample)));
 	uint64_t quota = MIN(saturating_sub(wanted, room(policy, sample)), can);
 
 	quota = MIN(quota, pass_limit(state));

@@ -16,12 +16,6 @@ static const char *const directories[] = {"/etc", "/run", "/usr/lib"};
 
 DEFINE_CLEANUP(struct tier_config *, tier_config_free)
 
-static void closedirp(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
 struct drop_in {
 	char *name;
 	const char *directory;

@@ -73,10 +73,7 @@ static int take_lock(void)
 	return take_fd(&fd);
 }
 
-/*
- * What is claimed has no mark yet for a moment; whoever is killed then leaves a byte in the lock file, which
- * goes when DAMON is given back.
- */
+/* What is claimed has no mark yet for a moment: that long there is a byte in the lock file. */
 static int note_claim(int lock, bool claimed)
 {
 	if (ftruncate(lock, 0) < 0 || (claimed && pwrite(lock, "1", 1, 0) != 1))
@@ -88,8 +85,7 @@ static void stop(const struct damon *damon)
 {
 	/* One that has ended by itself, as after its last target, cannot be stopped: no matter. */
 	(void)write_file(damon, KDAMOND "/state", "off");
-	if (write_file(damon, KDAMONDS "/nr_kdamonds", "0") == 0)
-		(void)note_claim(damon->lock, false);
+	(void)write_file(damon, KDAMONDS "/nr_kdamonds", "0");
 }
 
 bool damon_left(const struct sysfs *sysfs)
@@ -117,6 +113,8 @@ static int claim(struct damon *damon, struct tier_problem *problem)
 		return tier_problem_set(problem, damon->lock, LOCK, NULL, "cannot be locked");
 	if (damon_left(&damon->sysfs))
 		stop(damon);
+	/* Whatever is there now without a mark is somebody else's. */
+	(void)note_claim(damon->lock, false);
 	r = sysfs_read_u64(&damon->sysfs, &others, KDAMONDS "/nr_kdamonds");
 	if (r == SYSFS_ABSENT)
 		return tier_problem_set(problem, TIER_E_NOT_FOUND, "DAMON",
@@ -133,12 +131,13 @@ static int claim(struct damon *damon, struct tier_problem *problem)
 	if (r < 0)
 		return tier_problem_set(problem, r, LOCK, NULL, "cannot be written");
 	r = set_number(damon, KDAMONDS "/nr_kdamonds", 1, problem);
-	if (r)
-		return r;
-	/* Without it there is no telling whose it is, and the kernel is too old for the rest as well. */
-	r = set_number(damon, KDAMOND "/refresh_ms", REFRESH_MSEC, problem);
-	if (r)
-		stop(damon);
+	if (r == 0) {
+		/* Without it there is no telling whose it is, and the kernel is too old for the rest as well. */
+		r = set_number(damon, KDAMOND "/refresh_ms", REFRESH_MSEC, problem);
+		if (r)
+			stop(damon);
+	}
+	(void)note_claim(damon->lock, false);
 	return r;
 }
 
@@ -227,7 +226,6 @@ int damon_target(struct damon *damon, size_t index, int pid, const struct damon_
 
 int damon_schemes(struct damon *damon, unsigned count, struct tier_problem *problem)
 {
-	damon->schemes = count;
 	return set_number(damon, CONTEXT "/schemes/nr_schemes", count, problem);
 }
 

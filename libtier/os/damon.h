@@ -13,7 +13,6 @@ struct damon {
 	struct sysfs sysfs;
 	int lock;
 	bool claimed;
-	unsigned schemes;
 };
 
 #define _cleanup_damon_ __attribute__((cleanup(damon_done)))

@@ -4,6 +4,7 @@
 
 /* Cleanup attributes for what a process holds open. */
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -26,6 +27,12 @@ static inline void fclosep(FILE **f)
 		fclose(*f);
 }
 #define _cleanup_fclose_ _cleanup_(fclosep)
+
+static inline void closedirp(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
 
 static inline int take_fd(int *fd)
 {

@@ -25,12 +25,6 @@ static void search_done(struct search *search)
 	sysfs_done(&search->sysfs);
 }
 
-static void closedirp(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
 static int count_entries(void *userdata, const uint64_t *entries, size_t count)
 {
 	struct search *search = userdata;

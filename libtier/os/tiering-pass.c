@@ -64,9 +64,10 @@ static int cut(const struct tier_tiering_targets *targets, uint64_t salt, struct
 
 	for (size_t i = 0; i < targets->count && r == 0; i++) {
 		const struct tiering_piece *piece = &targets->pieces[i];
-		uint64_t born;
+		struct process_identity now;
 
-		if (tiering_born(&sysfs, piece->pid, &born) != 0 || born != piece->born)
+		if (mover_identify(&sysfs, piece->pid, &now) != 0 ||
+		    !process_identity_same(&now, &piece->identity))
 			continue;
 		for (uint64_t start = piece->range.start, end; start < piece->range.end;
 		     start = end) {

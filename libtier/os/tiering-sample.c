@@ -2,14 +2,9 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "tier-tiering.h"
+#include "tiering-targets.h"
 #include "util.h"
 #include "zoneinfo.h"
-
-static bool in_mask(uint64_t mask, int node)
-{
-	return node >= 0 && node < 64 && (mask >> node & 1);
-}
 
 int tier_tiering_sample_read(const struct tier_tiering_nodes *nodes,
 			     struct tier_tiering_sample *ret, struct tier_problem *problem)
@@ -33,11 +28,11 @@ int tier_tiering_sample_read(const struct tier_tiering_nodes *nodes,
 			zone->free_pages > kept ? (zone->free_pages - kept) * page_bytes : 0;
 		uint64_t used = total > free ? total - free : 0;
 
-		if (in_mask(nodes->fast, zone->node)) {
+		if (tiering_mask_has(nodes->fast, zone->node)) {
 			sample.fast_total_bytes += total;
 			sample.group_fast_bytes += used;
 			sample.fast_free_bytes += above;
-		} else if (in_mask(nodes->slow, zone->node)) {
+		} else if (tiering_mask_has(nodes->slow, zone->node)) {
 			sample.group_slow_bytes += used;
 			sample.slow_free_bytes += above;
 		}

@@ -11,11 +11,6 @@
 /* ... and those of which less than one part in so many is there. */
 #define SPARSE 64
 
-static bool in_mask(uint64_t mask, unsigned long node)
-{
-	return node < 64 && (mask >> node & 1);
-}
-
 bool tiering_takes_mapping(const char *line, const struct tier_tiering_nodes *nodes,
 			   uint64_t *ret_start, uint64_t *ret_pages)
 {
@@ -30,7 +25,7 @@ bool tiering_takes_mapping(const char *line, const struct tier_tiering_nodes *no
 	if (!streq(policy, "default") && !streq(policy, "local"))
 		return false;
 	for (const char *at = end + length; *at; at += strcspn(at, " \n")) {
-		unsigned long node;
+		int node;
 
 		at += strspn(at, " \n");
 		if (strncmp(at, "huge", 4) == 0 && (at[4] == ' ' || at[4] == '\n'))
@@ -40,33 +35,15 @@ bool tiering_takes_mapping(const char *line, const struct tier_tiering_nodes *no
 			return false;
 		if (at[0] != 'N' || !isdigit((unsigned char)at[1]))
 			continue;
-		node = strtoul(at + 1, &end, 10);
+		node = (int)strtol(at + 1, &end, 10);
 		if (*end != '=')
 			continue;
-		if (!in_mask(nodes->fast | nodes->slow, node))
+		if (!tiering_mask_has(nodes->fast | nodes->slow, node))
 			return false;
 		pages += strtoull(end + 1, NULL, 10);
 	}
 	*ret_pages = pages;
 	return pages >= LEAST_PAGES;
-}
-
-int tiering_born(const struct sysfs *sysfs, int pid, uint64_t *ret)
-{
-	_cleanup_free_ char *text = NULL;
-	const char *at;
-	int r = sysfs_read_text(sysfs, &text, "proc/%d/stat", pid);
-
-	if (r)
-		return r < 0 ? r : -ESRCH;
-	/* The name is in parentheses, and may have any in it. */
-	at = strrchr(text, ')');
-	for (int field = 2; at && field < 22; field++)
-		at = strchr(at + 1, ' ');
-	if (!at)
-		return -EINVAL;
-	*ret = strtoull(at + 1, NULL, 10);
-	return 0;
 }
 
 /* A number of kB in /proc/PID/status; 0 if it has none, as a kernel thread. */
@@ -121,8 +98,8 @@ static int add_process(const struct sysfs *sysfs, int pid, const struct tier_tie
 	_cleanup_free_ char *text = NULL;
 	char *save = NULL;
 	size_t before = targets->count, next = 0;
-	uint64_t born = 0;
-	int r = tiering_born(sysfs, pid, &born);
+	struct process_identity identity;
+	int r = mover_identify(sysfs, pid, &identity);
 
 	r = r ?: sysfs_read_text(sysfs, &text, "proc/%d/numa_maps", pid);
 
@@ -146,7 +123,7 @@ static int add_process(const struct sysfs *sysfs, int pid, const struct tier_tie
 			return -ENOMEM;
 		*piece = (struct tiering_piece){
 			.pid = pid,
-			.born = born,
+			.identity = identity,
 			.range = mappings.ranges[next],
 		};
 		targets->bytes += piece->range.end - piece->range.start;
@@ -164,8 +141,9 @@ static bool may_use(const char *status, const struct tier_tiering_nodes *nodes)
 
 	if (!at || sscanf(at + strlen(name), " %511s", list) != 1)
 		return false;
-	for (unsigned node = 0; node < 64; node++)
-		if (in_mask(nodes->fast | nodes->slow, node) && !list_has(list, node))
+	for (int node = 0; node < 64; node++)
+		if (tiering_mask_has(nodes->fast | nodes->slow, node) &&
+		    !list_has(list, (unsigned)node))
 			return false;
 	return true;
 }
@@ -184,12 +162,6 @@ static int look_at(const struct sysfs *sysfs, int pid, const struct tier_tiering
 	r = add_process(sysfs, pid, nodes, targets);
 	/* It has ended, or is somebody's who must not be looked at. */
 	return r == -ENOMEM ? r : 0;
-}
-
-static void closedirp(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
 }
 
 static int by_process(const void *a, const void *b)
@@ -242,23 +214,6 @@ size_t tier_tiering_targets_processes(const struct tier_tiering_targets *targets
 	return targets->processes;
 }
 
-uint64_t tier_tiering_targets_bytes(const struct tier_tiering_targets *targets)
-{
-	return targets->bytes;
-}
-
-static int same_piece(const void *a, const void *b)
-{
-	const struct tiering_piece *x = a, *y = b;
-	int order = by_process(a, b);
-
-	if (order)
-		return order;
-	return x->range.end != y->range.end ? (x->range.end < y->range.end ? -1 : 1)
-	       : x->born != y->born	    ? (x->born < y->born ? -1 : 1)
-					    : 0;
-}
-
 int tier_tiering_targets_renew(const struct tier_tiering_nodes *nodes, uint64_t least_bytes,
 			       struct tier_tiering_targets *targets, struct tier_problem *problem)
 {
@@ -270,10 +225,13 @@ int tier_tiering_targets_renew(const struct tier_tiering_nodes *nodes, uint64_t 
 		return r;
 	targets->bytes = targets->processes = 0;
 	for (size_t i = 0; i < targets->count; i++) {
-		struct tiering_piece *piece = &targets->pieces[i];
+		const struct tiering_piece *piece = &targets->pieces[i], *found;
 
-		if (now->count == 0 ||
-		    !bsearch(piece, now->pieces, now->count, sizeof(*piece), same_piece))
+		found = now->count ? bsearch(piece, now->pieces, now->count, sizeof(*piece),
+					     by_process)
+				   : NULL;
+		if (!found || found->range.end != piece->range.end ||
+		    !process_identity_same(&found->identity, &piece->identity))
 			continue;
 		targets->bytes += piece->range.end - piece->range.start;
 		targets->processes += kept == 0 || targets->pieces[kept - 1].pid != piece->pid;

@@ -3,11 +3,18 @@
 #define TIER_OS_TIERING_TARGETS_H
 
 #include "damon.h"
+#include "mover-process.h"
+
+/* Is the node one of the mask's? */
+static inline bool tiering_mask_has(uint64_t mask, int node)
+{
+	return node >= 0 && node < 64 && (mask >> node & 1);
+}
 
 /* A part of a process' addresses. */
 struct tiering_piece {
 	int pid;
-	uint64_t born; /* when the process began: a number may be given again */
+	struct process_identity identity; /* a number may be given again */
 	struct damon_range range;
 };
 
@@ -17,9 +24,6 @@ struct tier_tiering_targets {
 	size_t processes;
 	uint64_t bytes;
 };
-
-/* When a process began, in the kernel's ticks; -ESRCH if there is none. */
-int tiering_born(const struct sysfs *sysfs, int pid, uint64_t *ret);
 
 /*
  * "7f0000000000 default anon=512 dirty=512 N0=512 kernelpagesize_kB=4": does it belong to the targets?

@@ -48,6 +48,36 @@ TEST(what_is_hot_is_fetched_and_then_what_becomes_hot)
 	CHECK(worst_moves < 1.6);
 }
 
+/* Without a gap between hot and cold: it is never worse than what first touch has made of it. */
+TEST(what_is_scattered)
+{
+	double worst = 1, best = 0, most_moves = 0;
+
+	for (uint64_t seed = 1; seed <= 10; seed++) {
+		double sum = 0, before, share;
+		struct model m;
+
+		model_init(&m, PAGES, FAST, seed);
+		/* Zipf, in an order that has no regard to addresses. */
+		for (size_t i = 0; i < PAGES; i++)
+			sum += 1.0 / (double)(i + 1);
+		for (size_t i = 0; i < PAGES; i++)
+			m.pages[i * 7919 % PAGES].rate = 40000 / sum / (double)(i + 1);
+		before = model_share(&m);
+		model_run(&m, 240, 2, false);
+		share = model_share(&m) / model_ideal(&m);
+		worst = MIN(worst, share);
+		best = MAX(best, share);
+		most_moves = MAX(most_moves, (double)m.moves / (2 * FAST));
+		CHECK(model_share(&m) >= before);
+		model_done(&m);
+	}
+	printf("# %.0f to %.0f %% of the ideal, at most %.2f moves for each page of fast memory "
+	       "and "
+	       "back\n",
+	       worst * 100, best * 100, most_moves);
+}
+
 /* Also when there is more that is hot than there is room for. */
 TEST(as_much_is_fetched_as_there_is_room_for)
 {
@@ -59,6 +89,57 @@ TEST(as_much_is_fetched_as_there_is_room_for)
 	CHECK(model_share(&m) >= 0.95 * model_ideal(&m));
 	CHECK(m.moves < 4 * FAST);
 	model_done(&m);
+}
+
+/* A window of seconds touches all there is: that it touches no less than a longer one says nothing. */
+TEST(a_window_that_shows_everything_is_not_taken)
+{
+	struct model m;
+
+	model_init(&m, 90000, 66000, 9);
+	contiguous(&m, 77000, 13000, 176, 3);
+	model_run(&m, 60, 2, false);
+	CHECK(model_share(&m) >= 0.85 * model_ideal(&m));
+	model_done(&m);
+}
+
+/* How many rounds begin if so much is touched on the slow node, in a window and in half of it. */
+static unsigned rounds(uint64_t whole_bytes, uint64_t half_bytes)
+{
+	struct tier_tiering_policy policy = {.max_fast_bytes = UINT64_MAX};
+	struct tier_tiering_sample sample = {
+		.now_usec = 1,
+		.fast_total_bytes = GIB,
+		.fast_free_bytes = GIB / 2,
+		.slow_free_bytes = GIB,
+		.group_fast_bytes = GIB / 2,
+		.group_slow_bytes = GIB,
+	};
+	struct tier_tiering_state state = {};
+	struct tier_tiering_result result;
+	struct tier_tiering_step step;
+	unsigned count = 0;
+
+	tier_tiering_next(&policy, &sample, NULL, &state, &step);
+	for (int i = 0; i < 50; i++) {
+		count += step.act == TIER_TIERING_FORGET;
+		result = (struct tier_tiering_result){
+			.act = step.act,
+			.touched_slow_bytes = state.halved ? half_bytes : whole_bytes,
+			.unit_bytes = MIB,
+		};
+		sample.now_usec = step.at_usec + step.window_usec;
+		tier_tiering_next(&policy, &sample, &result, &state, &step);
+	}
+	return count;
+}
+
+/* Half as many in half the window: chance. As many: hot. A few more than half: chance as well. */
+TEST(what_is_touched_by_chance_is_not_hot)
+{
+	CHECK_EQ(rounds(400 * MIB, 200 * MIB), 0);
+	CHECK_EQ(rounds(400 * MIB, 215 * MIB), 0);
+	CHECK(rounds(400 * MIB, 390 * MIB) > 0);
 }
 
 TEST(where_all_pages_are_alike_little_is_moved)

@@ -13,16 +13,7 @@ CONFIG = "[Region one]\nMatchSerial=1\nOnline=movable\n[Region two]\nMatchSerial
 
 
 def setup(lab):
-    print(f"# {lab.up('A', options=HOST)}", flush=True)
-    a = lab["A"]
-    nodes.prepare(a)
-    a.write(nodes.CONFIG, CONFIG)
-    a.start_daemon()
-    for serial in 1, 2:
-        a.create_region(serial)
-    a.rescan()
-    path = f"/sys/devices/system/node/node{region_of(a, 1)['target_node']}/meminfo"
-    a.wait_for(f"grep -q 'MemTotal: *{512 << 10} kB' {path}", "memory of both", 60)
+    nodes.bring_up_own(lab, HOST, CONFIG, {1: 512})
 
 
 def case_one_alone_is_refused(lab):

@@ -21,17 +21,7 @@ WEIGHTS = "/sys/kernel/mm/mempolicy/weighted_interleave"
 
 
 def setup(lab):
-    print(f"# {lab.up('A', options=HOST)}", flush=True)
-    a = lab["A"]
-    nodes.prepare(a)
-    a.write(nodes.CONFIG, CONFIG)
-    a.start_daemon()
-    for serial in 1, 2:
-        a.create_region(serial)
-    a.rescan()
-    for serial, size in (1, 512), (2, 256):
-        path = f"/sys/devices/system/node/node{node_of(a, serial)}/meminfo"
-        a.wait_for(f"grep -q 'MemTotal: *{size << 10} kB' {path}", f"memory of serial {serial}", 60)
+    nodes.bring_up_own(lab, HOST, CONFIG, {1: 512, 2: 256})
 
 
 def _numbers(host):

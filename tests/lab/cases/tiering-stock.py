@@ -13,16 +13,7 @@ STAT = "/sys/module/damon_stat/parameters/enabled"
 
 
 def setup(lab):
-    print(f"# {lab.up('A', options=HOST)}", flush=True)
-    a = lab["A"]
-    nodes.prepare(a)
-    a.write(nodes.CONFIG, CONFIG % ("no", "no"))
-    a.start_daemon()
-    for serial in 1, 2:
-        a.create_region(serial)
-    a.rescan()
-    path = f"/sys/devices/system/node/node{node_of(a, 2)}/meminfo"
-    a.wait_for(f"grep -q 'MemTotal: *{512 << 10} kB' {path}", "memory of serial 2", 60)
+    nodes.bring_up_own(lab, HOST, CONFIG % ("no", "no"), {2: 512})
 
 
 def monitoring(host):
@@ -55,8 +46,7 @@ def case_shared_memory_online(lab):
     """DAMON's moves could end up there: nothing is moved, and the log says why."""
     a = lab["A"]
     nodes.configure(a, CONFIG % ("movable", "auto"))
-    path = f"/sys/devices/system/node/node{node_of(a, 1)}/meminfo"
-    a.wait_for(f"grep -q 'MemTotal: *{256 << 10} kB' {path}", "memory of serial 1", 60)
+    nodes.expect_memory(a, 1, 256)
     a.rescan()
     expect_ended(a)
     told = f"node{node_of(a, 1)} is shared, and this kernel does not keep ordinary memory off it"

@@ -30,20 +30,10 @@ _SOURCE, _PROGRAM = "/src/tests/lab/heat.c", "/src/build/lab/heat"
 
 
 def setup(lab):
-    print(f"# {lab.up('A', options=HOST)}", flush=True)
-    a = lab["A"]
-    nodes.prepare(a)
+    a = nodes.bring_up_own(lab, HOST, CONFIG % "no", {1: 512, 2: 1024})
     if not os.path.exists(_PROGRAM) or os.stat(_PROGRAM).st_mtime < os.stat(_SOURCE).st_mtime:
         subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", _PROGRAM, _SOURCE], check=True)
     a.push(_PROGRAM, "/usr/local/bin/heat")
-    a.write(nodes.CONFIG, CONFIG % "no")
-    a.start_daemon()
-    for serial in 1, 2:
-        a.create_region(serial)
-    a.rescan()
-    for serial, size in (1, 512), (2, 1024):
-        path = f"/sys/devices/system/node/node{node_of(a, serial)}/meminfo"
-        a.wait_for(f"grep -q 'MemTotal: *{size << 10} kB' {path}", f"memory of serial {serial}", 60)
 
 
 def tier(host, mode="auto"):

@@ -101,11 +101,29 @@ def bring_up(lab, text=OPENED):
     return a
 
 
+def bring_up_own(lab, options, text, sizes):
+    """Host A with these options and the regions of serial 1 and 2, until {serial: MiB} are on these regions' nodes."""
+    print(f"# {lab.up('A', options=options)}", flush=True)
+    a = lab["A"]
+    prepare(a)
+    a.write(CONFIG, text)
+    a.start_daemon()
+    for serial in 1, 2:
+        a.create_region(serial)
+    a.rescan()
+    for serial, size in sizes.items():
+        expect_memory(a, serial, size)
+    return a
+
+
+def expect_memory(host, serial, size):
+    path = f"/sys/devices/system/node/node{node_of(host, serial)}/meminfo"
+    host.wait_for(f"grep -q 'MemTotal: *{size << 10} kB' {path}", f"memory of serial {serial}", 60)
+
+
 def expect_open(host):
     for serial, size in (1, 512), (2, 256):
-        region = region_of(host, serial)
-        path = f"/sys/devices/system/node/node{region['target_node']}/meminfo"
-        host.wait_for(f"grep -q 'MemTotal: *{size << 10} kB' {path}", f"memory of {region['name']}", 60)
+        expect_memory(host, serial, size)
         # Typed before it came online, and maybe after the first look.
         region = region_of(host, serial)
         assert region["type"] == ("Switched" if serial == 1 else "Local"), region
