@@ -175,6 +175,7 @@ int manager_reload(struct manager *manager, struct tier_problem *problem)
 	if (r == 0) {
 		tier_config_free(manager->config);
 		manager->config = config;
+		manager->config_number++;
 		log_decision(LOG_NOTICE, "config", "reloaded", "configuration reloaded");
 		recovery_forget(manager);
 		manager->watchdog_failed = false;

@@ -126,6 +126,7 @@ struct manager {
 	uint64_t rescan_quiet_usec; /* how long the burst has to pause */
 	int lock_fd;
 	struct tier_config *config;
+	uint64_t config_number; /* another with each configuration */
 	char hostname[TIER_PORTAL_NAME];
 	struct tier_uuid boot;
 	unsigned scan;

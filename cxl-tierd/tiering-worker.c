@@ -17,13 +17,21 @@
 /* After a step that failed: whoever else uses DAMON may be gone by then. */
 #define TROUBLE_USEC (UINT64_C(30) * 1000000)
 
+/* Who has a policy, and how much of DRAM, is looked at no more often than that. */
+#define GROUPS_USEC (UINT64_C(2) * 1000000)
+
 DEFINE_CLEANUP(struct tier_tiering_targets *, tier_tiering_targets_free)
 
 struct worker {
 	int socket;
 	const struct tiering_request *request;
+	const struct tier_config *config;
 	struct tier_tiering_state state;
 	struct tier_tiering_targets *targets;
+	struct tier_share_groups *groups;
+	uint64_t groups_usec;			  /* when they were read */
+	uint64_t turns[TIER_TIERING_PROMOTE + 1]; /* passes with turns so far, by act */
+	char ignored[512];			  /* the last policy that does not count, and why */
 };
 
 /* Until then, or until the daemon has closed its end: false. */
@@ -51,22 +59,117 @@ static void cap(struct tier_tiering_step *step, const struct tier_tiering_sample
 		step->quota_bytes = free_bytes;
 }
 
+/* A daemon that is busy does without. */
+static void report(const struct worker *worker, const struct tiering_message *message)
+{
+	(void)send(worker->socket, message, sizeof(*message), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void ignore(struct worker *worker, struct tier_problem *problem)
+{
+	struct tiering_message message = {
+		.code = TIER_E_REFUSED, .problem = *problem, .ignored = true};
+
+	if (streq(worker->ignored, problem->text))
+		return;
+	COPY(worker->ignored, problem->text);
+	if (problem->text[0])
+		report(worker, &message);
+}
+
+static void note_groups(const struct worker *worker, struct tier_tiering_sample *sample)
+{
+	sample->over_bytes = tier_share_over(worker->groups);
+	sample->tight_bytes = tier_share_tight(worker->groups);
+	sample->blocked_bytes = tier_share_blocked(worker->groups);
+}
+
+/* Not within a round, whose targets know them by their numbers. */
+static int look_at_groups(struct worker *worker, struct tier_tiering_sample *sample,
+			  struct tier_problem *problem)
+{
+	struct tier_share_groups *groups;
+	struct tier_problem ignored = {};
+	int r;
+
+	if (!worker->groups || sample->now_usec - worker->groups_usec >= GROUPS_USEC) {
+		r = tier_share_groups_read(worker->config, &worker->request->nodes,
+					   sample->fast_total_bytes, false, &groups, &ignored);
+		if (r) {
+			*problem = ignored;
+			return r;
+		}
+		tier_share_groups_free(worker->groups);
+		worker->groups = groups;
+		worker->groups_usec = sample->now_usec;
+		if (!ignored.text[0] &&
+		    tier_share_contradiction(groups, ignored.text, sizeof(ignored.text)))
+			COPY(ignored.object, "DramMin");
+		ignore(worker, &ignored);
+	}
+	note_groups(worker, sample);
+	return 0;
+}
+
+static bool moves(enum tier_tiering_act act)
+{
+	return act == TIER_TIERING_DEMOTE || act == TIER_TIERING_PROMOTE;
+}
+
+/* What was moved before it fails counts. */
+static int take_turns(struct worker *worker, struct tiering_message *message)
+{
+	const struct tier_tiering_step *step = &message->step;
+	struct tier_tiering_result sum = {.act = step->act, .quota_bytes = step->quota_bytes};
+	struct tier_share_turn *turns = NULL;
+	uint64_t left = step->quota_bytes;
+	ssize_t count =
+		tier_share_turns(worker->groups, step->act, worker->turns[step->act]++, &turns);
+	int r = count < 0 ? (int)count : 0;
+
+	for (ssize_t i = 0; i < count && r == 0 && left >= 4096; i++) {
+		struct tiering_message turn = *message;
+		uint64_t limit = tier_share_limit(worker->groups, step->act, &turns[i]);
+
+		turn.step.quota_bytes = left < limit ? left : limit;
+		turn.why = turns[i].why;
+		if (turns[i].group >= 0)
+			COPY(turn.group, worker->groups->groups[turns[i].group].path);
+		if (turn.step.quota_bytes < 4096)
+			continue;
+		if (!wait_until(worker, 0))
+			break;
+		r = tier_tiering_carry_out(&worker->request->nodes, worker->targets, worker->groups,
+					   &turns[i], &turn.step, &turn.result, &message->problem);
+		if (r)
+			break;
+		left -= turn.result.moved_bytes < left ? turn.result.moved_bytes : left;
+		sum.moved_bytes += turn.result.moved_bytes;
+		sum.elapsed_usec += turn.result.elapsed_usec;
+		tier_share_moved(worker->groups, step->act, &turns[i], turn.result.moved_bytes);
+		/* The rest is told as the step. */
+		if (turns[i].group >= 0 && turn.result.moved_bytes)
+			report(worker, &turn);
+	}
+	free(turns);
+	message->result = sum;
+	return r;
+}
+
 static int carry_out(struct worker *worker, struct tiering_message *message)
 {
 	const struct tiering_request *request = worker->request;
 	struct tier_tiering_sample sample;
-	bool moves = message->step.act == TIER_TIERING_DEMOTE ||
-		     message->step.act == TIER_TIERING_PROMOTE;
 	int r = 0;
 
 	/* The passes of a round are over the same processes, as far as they are what they were. */
 	if (message->step.act == TIER_TIERING_FORGET) {
 		worker->targets = tier_tiering_targets_free(worker->targets);
-		r = tier_tiering_targets_new(&request->nodes, request->least_bytes,
+		r = tier_tiering_targets_new(&request->nodes, request->least_bytes, worker->groups,
 					     &worker->targets, &message->problem);
-	} else if (moves) {
+	} else if (moves(message->step.act)) {
 		r = tier_tiering_targets_renew(&request->nodes, request->least_bytes,
-					       worker->targets, &message->problem);
+					       worker->groups, worker->targets, &message->problem);
 		/* It was decided a while ago, and others take memory, too. */
 		r = r ?: tier_tiering_sample_read(&request->nodes, &sample, &message->problem);
 		if (r == 0)
@@ -76,7 +179,9 @@ static int carry_out(struct worker *worker, struct tiering_message *message)
 		return r;
 	if (worker->targets)
 		message->processes = tier_tiering_targets_processes(worker->targets);
-	return tier_tiering_carry_out(&request->nodes, worker->targets, &message->step,
+	if (moves(message->step.act))
+		return take_turns(worker, message);
+	return tier_tiering_carry_out(&request->nodes, worker->targets, NULL, NULL, &message->step,
 				      &message->result, &message->problem);
 }
 
@@ -90,6 +195,10 @@ static bool step(struct worker *worker, struct tiering_message *message)
 
 	*message = (struct tiering_message){};
 	message->code = tier_tiering_sample_read(&request->nodes, &sample, &message->problem);
+	if (message->code == 0 && (!good || result.act == TIER_TIERING_MEASURE))
+		message->code = look_at_groups(worker, &sample, &message->problem);
+	else if (message->code == 0)
+		note_groups(worker, &sample);
 	if (message->code == 0) {
 		tier_tiering_next(&request->policy, &sample, good ? &result : NULL, &worker->state,
 				  &message->step);
@@ -97,8 +206,7 @@ static bool step(struct worker *worker, struct tiering_message *message)
 			return false;
 		message->code = carry_out(worker, message);
 	}
-	/* A daemon that is busy does without. */
-	(void)send(worker->socket, message, sizeof(*message), MSG_NOSIGNAL | MSG_DONTWAIT);
+	report(worker, message);
 	if (message->code == 0)
 		return true;
 	if (!wait_until(worker, manager_monotonic_usec() + TROUBLE_USEC))
@@ -108,9 +216,10 @@ static bool step(struct worker *worker, struct tiering_message *message)
 	return true;
 }
 
-_Noreturn void tiering_worker(int socket, const struct tiering_request *request)
+_Noreturn void tiering_worker(int socket, const struct tiering_request *request,
+			      const struct tier_config *config)
 {
-	struct worker worker = {.socket = socket, .request = request};
+	struct worker worker = {.socket = socket, .request = request, .config = config};
 	struct tiering_message message = {};
 	sigset_t none;
 

@@ -34,6 +34,20 @@ static struct tiering *tiering_free(struct tiering *tiering)
 	return NULL;
 }
 
+static const char *why(const struct tiering_message *message)
+{
+	if (message->step.act == TIER_TIERING_PROMOTE)
+		return "hot, and on a slow node";
+	switch (message->why) {
+	case TIER_SHARE_OVER:
+		return "not used of late, and beyond its DramMax";
+	case TIER_SHARE_TIGHT:
+		return "not used of late, it makes room below its DramMax for what is hot of it";
+	default:
+		return "not used of late, it makes room for what is hot";
+	}
+}
+
 static void tell(struct tiering *tiering, const struct tiering_message *message)
 {
 	const struct tier_tiering_step *step = &message->step;
@@ -42,7 +56,8 @@ static void tell(struct tiering *tiering, const struct tiering_message *message)
 	if (message->code) {
 		if (!streq(tiering->told, message->problem.text))
 			log_problem(message->code == TIER_E_BUSY ? LOG_NOTICE : LOG_WARNING,
-				    "tiering-waits", &message->problem);
+				    message->ignored ? "policy" : "tiering-waits",
+				    &message->problem);
 		COPY(tiering->told, message->problem.text);
 		return;
 	}
@@ -50,14 +65,12 @@ static void tell(struct tiering *tiering, const struct tiering_message *message)
 		return;
 	/* Not at a measurement: it may be the passes that fail, every time. */
 	tiering->told[0] = '\0';
-	log_decision(LOG_INFO, object, step->act == TIER_TIERING_DEMOTE ? "demoted" : "promoted",
+	log_decision(LOG_INFO, message->group[0] ? message->group : object,
+		     step->act == TIER_TIERING_DEMOTE ? "demoted" : "promoted",
 		     "%" PRIu64 " KiB of at most %" PRIu64 " moved in %" PRIu64 " ms, of %" PRIu64
 		     " processes: %s",
 		     result->moved_bytes >> 10, step->quota_bytes >> 10,
-		     result->elapsed_usec / 1000, message->processes,
-		     step->act == TIER_TIERING_DEMOTE
-			     ? "not used of late, it makes room for what is hot"
-			     : "hot, and on a slow node");
+		     result->elapsed_usec / 1000, message->processes, why(message));
 }
 
 static bool take_messages(struct tiering *tiering)
@@ -132,7 +145,7 @@ static int start(struct tiering *tiering)
 	tiering->socket = pair[0];
 	tiering->pid = fork();
 	if (tiering->pid == 0)
-		tiering_worker(pair[1], &tiering->request);
+		tiering_worker(pair[1], &tiering->request, tiering->manager->config);
 	r = tiering->pid < 0 ? -errno : 0;
 	close(pair[1]);
 	if (r == 0)
@@ -169,6 +182,7 @@ static bool wanted(struct manager *manager, const struct tier_topology *topology
 	ret->policy.max_fast_bytes = UINT64_MAX;
 	ret->policy.gap_max_usec = config->tiering_gap_usec;
 	ret->least_bytes = config->tiering_least_bytes;
+	ret->config_number = manager->config_number;
 	return tier_tiering_nodes(topology, &ret->nodes, problem) == 0;
 }
 

@@ -12,6 +12,7 @@
 #include "tier-explain.h"
 #include "tier-mover.h"
 #include "tier-tiering.h"
+#include "tier-share.h"
 #include "tier-config.h"
 #include "tier-declare.h"
 #include "tier-dax.h"

@@ -71,6 +71,31 @@ struct tier_config_machine {
 	size_t argument_count;
 };
 
+/* Of fast memory. */
+struct tier_share_amount {
+	enum { TIER_SHARE_UNSAID, TIER_SHARE_BYTES, TIER_SHARE_PERCENT } kind;
+	uint64_t value;
+};
+
+enum tier_share_answer { TIER_SHARE_UNANSWERED, TIER_SHARE_NO, TIER_SHARE_YES };
+
+/* What a cgroup or a process may have of DRAM: tier-share.h. All zero says nothing. */
+struct tier_share {
+	struct tier_share_amount dram_min; /* DramMin=: nothing is demoted below it */
+	struct tier_share_amount
+		dram_max;		/* DramMax=: nothing is promoted beyond it; what is, goes */
+	enum tier_share_answer demote;	/* Demote=, default yes */
+	enum tier_share_answer promote; /* Promote=, default yes */
+	enum tier_share_answer latency_sensitive; /* LatencySensitive=, default no */
+};
+
+/* [Policy NAME] */
+struct tier_config_policy {
+	char name[64];
+	char cgroup[256]; /* Cgroup=: a unit's name, or a path below the root; required */
+	struct tier_share policy;
+};
+
 /* Where a key was given its value last. */
 struct tier_config_place {
 	char section[80]; /* "[Region near]" */
@@ -102,6 +127,8 @@ struct tier_config {
 	size_t portal_count;
 	struct tier_config_machine *machines;
 	size_t machine_count;
+	struct tier_config_policy *policies;
+	size_t policy_count;
 	char **files; /* names of those that were parsed */
 	size_t file_count;
 	struct tier_config_place *places; /* of the keys that decide about regions */

@@ -9,6 +9,9 @@
 #include "tier-error.h"
 #include "tier-topology.h"
 
+struct tier_share_groups;
+struct tier_share_turn;
+
 /*
  * What is hot stays in DRAM: the policy for a group of processes, which is pure, and how it is carried out.
  *
@@ -72,6 +75,9 @@ struct tier_tiering_policy {
  * @fast_free_bytes: of these, above their high watermarks: what may be filled
  * @slow_free_bytes: of the nodes that are demoted to, likewise
  * @group_fast_bytes, @group_slow_bytes: where the group's memory is
+ * @over_bytes: what groups have of fast memory beyond their DramMax: tier_share_over()
+ * @tight_bytes: what groups have in the way of what is hot of them: tier_share_tight()
+ * @blocked_bytes: of slow memory, what may not be promoted: tier_share_blocked()
  * @latency_gain_nsec: of an access to a fast node against one to a slow node; 0: not known, 100 is taken
  */
 struct tier_tiering_sample {
@@ -79,6 +85,7 @@ struct tier_tiering_sample {
 	uint64_t fast_total_bytes, fast_free_bytes;
 	uint64_t slow_free_bytes;
 	uint64_t group_fast_bytes, group_slow_bytes;
+	uint64_t over_bytes, tight_bytes, blocked_bytes;
 	uint64_t latency_gain_nsec;
 };
 
@@ -105,6 +112,10 @@ struct tier_tiering_state {
 	uint64_t before_bytes;	    /* the demand before that round */
 	uint64_t moved_bytes;	    /* promoted since */
 	uint64_t usual_bytes;	    /* a demand that moves have not lessened; 0: none */
+	bool made_room;		    /* by a pass that did not see all; what is hot is next */
+	bool for_over;		    /* the round is for what is beyond a DramMax */
+	uint64_t over_gap_usec;	    /* how long that rests, since it is all in use */
+	uint64_t over_at_usec;	    /* not before that */
 	uint64_t page_cost_nsec;    /* of moving a page, measured; 0: not known */
 	uint64_t measure_cost_usec; /* of a measurement */
 };
@@ -120,6 +131,7 @@ enum tier_tiering_reason {
 	TIER_TIERING_MOVED,	/* did that help? */
 	TIER_TIERING_FRUITLESS, /* moves have not lessened the demand */
 	TIER_TIERING_ALL_WARM,	/* nothing in fast memory is cold */
+	TIER_TIERING_OVER,	/* a group has more than its DramMax */
 	TIER_TIERING_FORBIDDEN, /* the configuration allows no move */
 };
 
@@ -185,6 +197,53 @@ int tier_tiering_nodes(const struct tier_topology *topology, struct tier_tiering
 int tier_tiering_sample_read(const struct tier_tiering_nodes *nodes,
 			     struct tier_tiering_sample *ret, struct tier_problem *problem);
 
+/* Why memory of a process is left where it is. */
+enum tier_tiering_stay {
+	TIER_STAY_NOT,	      /* it may be moved */
+	TIER_STAY_POLICY,     /* a memory policy says where it is to be */
+	TIER_STAY_HUGETLB,    /* huge pages of hugetlbfs */
+	TIER_STAY_SHARED,     /* another process has it as well */
+	TIER_STAY_OTHER_NODE, /* some of the mapping is on a node that takes no part */
+	TIER_STAY_SMALL,      /* a mapping of less than 256 KiB */
+	TIER_STAY_SPARSE,     /* ... of which less than a 64th is there */
+	/* of the process as a whole */
+	TIER_STAY_LEAST,  /* it has less than LeastMemory= */
+	TIER_STAY_CPUSET, /* its cpuset does not allow all of the nodes */
+	TIER_STAY_LOCKED, /* it has memory locked */
+	TIER_STAY_PINNED, /* it has memory pinned for devices */
+	_TIER_STAY_MAX,
+};
+
+/** tier_tiering_stay_name() - "may-move", "memory-policy" and so on, as in JSON */
+const char *tier_tiering_stay_name(enum tier_tiering_stay stay);
+
+/**
+ * struct tier_tiering_outline - where a process' memory is, and what of it Tier=auto may move
+ * @whole: why the process as a whole stays, or TIER_STAY_NOT
+ * @bytes: by the reason why the mapping stays
+ * @fast_bytes, @slow_bytes, @other_bytes: by where it is
+ * @group: of the groups, the one whose policy counts; -1: none
+ */
+struct tier_tiering_outline {
+	enum tier_tiering_stay whole;
+	uint64_t bytes[_TIER_STAY_MAX];
+	uint64_t fast_bytes, slow_bytes, other_bytes;
+	int group;
+};
+
+/**
+ * tier_tiering_explain() - what Tier=auto may do with a process, and why not more
+ * @nodes: borrowed
+ * @least_bytes: of memory that a process must have
+ * @groups: borrowed; may be NULL
+ * @problem: may be NULL
+ *
+ * Source: /proc/PID/numa_maps. Return: 0; TIER_E_NOT_FOUND: no such process; other negative errno.
+ */
+int tier_tiering_explain(pid_t pid, const struct tier_tiering_nodes *nodes, uint64_t least_bytes,
+			 const struct tier_share_groups *groups, struct tier_tiering_outline *ret,
+			 struct tier_problem *problem);
+
 /*
  * The memory of processes that may be moved: of each that has enough of it, all mappings with the default
  * memory policy that it shares with nobody. What a process has locked or pinned or placed by a policy, and whose
@@ -196,6 +255,7 @@ struct tier_tiering_targets;
  * tier_tiering_targets_new() - look at the processes
  * @nodes: borrowed; mappings that have pages on any other node are left out
  * @least_bytes: of memory that a process must have
+ * @groups: borrowed; which of them each belongs to is noted
  * @ret: new; free with tier_tiering_targets_free()
  * @problem: may be NULL
  *
@@ -204,6 +264,7 @@ struct tier_tiering_targets;
  * Return: 0 or a negative errno.
  */
 int tier_tiering_targets_new(const struct tier_tiering_nodes *nodes, uint64_t least_bytes,
+			     const struct tier_share_groups *groups,
 			     struct tier_tiering_targets **ret, struct tier_problem *problem);
 /**
  * tier_tiering_targets_renew() - leave out what does not belong to it any more
@@ -214,6 +275,7 @@ int tier_tiering_targets_new(const struct tier_tiering_nodes *nodes, uint64_t le
  * Return: 0 or a negative errno.
  */
 int tier_tiering_targets_renew(const struct tier_tiering_nodes *nodes, uint64_t least_bytes,
+			       const struct tier_share_groups *groups,
 			       struct tier_tiering_targets *targets, struct tier_problem *problem);
 struct tier_tiering_targets *tier_tiering_targets_free(struct tier_tiering_targets *targets);
 /* How many processes. */
@@ -246,6 +308,7 @@ bool tier_tiering_left(void);
  * tier_tiering_carry_out() - a step, by way of DAMON
  * @nodes: borrowed
  * @targets: what a pass is over; not needed for a measurement
+ * @groups, @turn: of the targets, those whose turn it is; NULL: all
  * @step: borrowed; it is begun at once, whatever its time
  * @ret: what came of it
  * @problem: may be NULL
@@ -259,8 +322,9 @@ bool tier_tiering_left(void);
  */
 int tier_tiering_carry_out(const struct tier_tiering_nodes *nodes,
 			   const struct tier_tiering_targets *targets,
-			   const struct tier_tiering_step *step, struct tier_tiering_result *ret,
-			   struct tier_problem *problem);
+			   const struct tier_share_groups *groups,
+			   const struct tier_share_turn *turn, const struct tier_tiering_step *step,
+			   struct tier_tiering_result *ret, struct tier_problem *problem);
 
 /** tier_tiering_act_name() - "measure", "forget", "demote", "promote" */
 const char *tier_tiering_act_name(enum tier_tiering_act act);

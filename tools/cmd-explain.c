@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "explain-process.h"
 #include "plan-why.h"
 
 /*
@@ -280,6 +281,8 @@ int cmd_explain(int argc, char **argv)
 		r = plan_check_ratio(argv[0], ratio);
 	if (r)
 		return r;
+	if (names[0][strspn(names[0], "0123456789")] == '\0')
+		return explain_process(names[0]);
 	r = think(&e, names[0], ratio);
 	if (r == 0)
 		r = tool_common.json ? print_json(&e) : print_text(&e);

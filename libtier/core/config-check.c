@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "config-keys.h"
+#include "tier-share.h"
 #include "util.h"
 
 int config_note_file(struct tier_config *config, const char *file, size_t *ret_number)
@@ -238,6 +239,24 @@ static int check_rule(const struct tier_config *config, const struct tier_config
 	return 0;
 }
 
+static int check_policies(const struct tier_config *config, struct tier_problem *problem)
+{
+	for (size_t i = 0; i < config->policy_count; i++) {
+		const struct tier_config_policy *policy = &config->policies[i];
+		const char *wrong = tier_share_check(&policy->policy);
+		char head[80];
+
+		config_section_name(head, "Policy", policy->name);
+		if (!policy->cgroup[0])
+			wrong = "Cgroup= is missing: a unit, or a path below the root";
+		if (wrong) {
+			tier_problem_set(problem, TIER_E_REFUSED, head, NULL, "%s", wrong);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 static int check_rules(const struct tier_config *config, struct tier_problem *problem)
 {
 	char place[96], other_place[96];
@@ -306,5 +325,6 @@ int config_check(const struct tier_config *config, struct tier_problem *problem)
 			return incomplete(problem, "Machine", config->machines[i].name,
 					  "needs Memory=");
 	r = config_check_declared(config, problem);
+	r = r < 0 ? r : check_policies(config, problem);
 	return r < 0 ? r : check_rules(config, problem);
 }

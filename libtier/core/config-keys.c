@@ -2,6 +2,7 @@
 #include <ctype.h>
 
 #include "config-keys.h"
+#include "share.h"
 #include "tier-portal.h"
 #include "tier-weights.h"
 #include "util.h"
@@ -206,6 +207,28 @@ static int store_tiering(void *field, size_t bytes, const char *value, const cha
 			return 0;
 		}
 	return refuse(ret_reason, "not one of no, auto");
+}
+
+/* A unit, or a path below the root of the hierarchy. */
+static int store_cgroup(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	if (strstr(value, "//") || strstr(value, "/.") ||
+	    (value[0] && value[1] && value[strlen(value) - 1] == '/'))
+		return refuse(ret_reason, "not a unit such as db.service, nor a path such as "
+					  "/system.slice/db.service");
+	if (strchr(value, '/') && value[0] != '/')
+		return refuse(ret_reason, "a path begins with /, at the root of the hierarchy");
+	return put(field, bytes, value, ret_reason);
+}
+
+static int store_share(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	return share_parse_amount(value, field, ret_reason);
+}
+
+static int store_answer(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	return share_parse_answer(value, field, ret_reason);
 }
 
 static int store_size(void *field, size_t bytes, const char *value, const char **ret_reason)
@@ -435,6 +458,7 @@ static int store_argument(void *field, size_t bytes, const char *value, const ch
 #define REGION(...)  KEY(CONFIG_REGION, struct tier_config_region, __VA_ARGS__)
 #define PORTAL(...)  KEY(CONFIG_PORTAL, struct tier_config_portal, __VA_ARGS__)
 #define MACHINE(...) KEY(CONFIG_MACHINE, struct tier_config_machine, __VA_ARGS__)
+#define POLICY(...)  KEY(CONFIG_POLICY, struct tier_config_policy, __VA_ARGS__)
 
 const struct config_key config_keys[] = {
 	DAEMON("Ratio", ratio_percent, store_ratio, "301"),
@@ -476,6 +500,12 @@ const struct config_key config_keys[] = {
 	MACHINE("Accelerator", accelerator, store_word, "kvm:tcg"),
 	MACHINE("User", user, store_name, "cxl-tier-vm"),
 	MACHINE("Argument", arguments, store_argument, NULL),
+	POLICY("Cgroup", cgroup, store_cgroup, NULL),
+	POLICY("DramMin", policy.dram_min, store_share, NULL),
+	POLICY("DramMax", policy.dram_max, store_share, NULL),
+	POLICY("Demote", policy.demote, store_answer, NULL),
+	POLICY("Promote", policy.promote, store_answer, NULL),
+	POLICY("LatencySensitive", policy.latency_sensitive, store_answer, NULL),
 };
 const size_t config_key_count = ARRAY_SIZE(config_keys);
 

@@ -14,6 +14,7 @@ enum config_section {
 	CONFIG_REGION,
 	CONFIG_PORTAL,
 	CONFIG_MACHINE,
+	CONFIG_POLICY,
 };
 
 /* Stores one assignment; an empty @value restores the default. 0; -EINVAL with the reason. */

@@ -37,6 +37,7 @@ struct tier_config *tier_config_free(struct tier_config *config)
 	free(config->files);
 	free(config->places);
 	free(config->machines);
+	free(config->policies);
 	free(config->portals);
 	free(config->regions);
 	free(config);
@@ -104,6 +105,9 @@ static int find_or_add(struct parser *p, void *array_pointer, size_t *count, siz
 static_assert(offsetof(struct tier_config_region, name) == 0 &&
 		      offsetof(struct tier_config_portal, name) == 0 &&
 		      offsetof(struct tier_config_machine, name) == 0 &&
+		      offsetof(struct tier_config_policy, name) == 0 &&
+		      sizeof(((struct tier_config_policy *)0)->name) ==
+			      sizeof(((struct tier_config_region *)0)->name) &&
 		      sizeof(((struct tier_config_portal *)0)->name) ==
 			      sizeof(((struct tier_config_region *)0)->name) &&
 		      sizeof(((struct tier_config_machine *)0)->name) ==
@@ -115,7 +119,7 @@ static int open_section(struct parser *p, char *head)
 	static const char *const kinds[] = {
 		[CONFIG_DAEMON] = "Daemon",   [CONFIG_TIERING] = "Tiering",
 		[CONFIG_REGION] = "Region",   [CONFIG_PORTAL] = "Portal",
-		[CONFIG_MACHINE] = "Machine",
+		[CONFIG_MACHINE] = "Machine", [CONFIG_POLICY] = "Policy",
 	};
 	struct tier_config *config = p->config;
 	char *name = head + strcspn(head, " \t"), shown[68];
@@ -130,7 +134,7 @@ static int open_section(struct parser *p, char *head)
 	if (i == ARRAY_SIZE(kinds))
 		return complain(p,
 				"unknown section [%s]; there are Daemon, Tiering, Region, Portal, "
-				"Machine",
+				"Machine, Policy",
 				quote(shown, head));
 	p->section = (enum config_section)i;
 	p->in_section = true;
@@ -155,6 +159,9 @@ static int open_section(struct parser *p, char *head)
 	case CONFIG_PORTAL:
 		return find_or_add(p, &config->portals, &config->portal_count,
 				   sizeof(*config->portals), name);
+	case CONFIG_POLICY:
+		return find_or_add(p, &config->policies, &config->policy_count,
+				   sizeof(*config->policies), name);
 	default:
 		return find_or_add(p, &config->machines, &config->machine_count,
 				   sizeof(*config->machines), name);

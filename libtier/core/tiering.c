@@ -25,10 +25,22 @@
 /* Half a window that shows less than that of what the whole one does is none of a plateau's. */
 #define PLATEAU_PERCENT 65
 #define LEAST_HITS	50
+/* What is in use beyond a DramMax is looked at again after so many of the longest gaps, at most. */
+#define OVER_GAPS 32
 
 static uint64_t saturating_sub(uint64_t a, uint64_t b)
 {
 	return a > b ? a - b : 0;
+}
+
+static uint64_t square_root(uint64_t value)
+{
+	uint64_t root = 0;
+
+	for (uint64_t bit = UINT64_C(1) << 31; bit; bit >>= 1)
+		if ((root + bit) * (root + bit) <= value)
+			root += bit;
+	return root;
 }
 
 static uint64_t clamp(uint64_t value, uint64_t low, uint64_t high)
@@ -136,7 +148,10 @@ static void choose_window(struct tier_tiering_state *state, uint64_t share_bytes
 		 * Of few pages there is no telling; where more is touched than there is room for, it is all
 		 * that there is; and in doubt the longer one.
 		 */
-		if (percent <= best_percent ||
+		/* By so much it may be off, by chance. */
+		uint64_t hits = state->tried_bytes[i] / MAX(unit_bytes, PAGE_BYTES);
+
+		if (percent <= best_percent + 100 / MAX(square_root(hits), 1) ||
 		    state->tried_bytes[i + 1] < LEAST_HITS * unit_bytes ||
 		    state->tried_bytes[i + 1] > share_bytes / 10 * 9)
 			continue;
@@ -205,16 +220,6 @@ static void rest(const struct tier_tiering_policy *policy, const struct tier_tie
 	measure_at(state, sample->now_usec + state->gap_usec, step);
 }
 
-static uint64_t square_root(uint64_t value)
-{
-	uint64_t root = 0;
-
-	for (uint64_t bit = UINT64_C(1) << 31; bit; bit >>= 1)
-		if ((root + bit) * (root + bit) <= value)
-			root += bit;
-	return root;
-}
-
 /*
  * Of what was touched on slow nodes, that which is hot. Of pages that are touched now and then, half as many
  * are in half the window; those that are touched all the time are in it as well as in the whole. So twice the
@@ -256,6 +261,45 @@ static void judge(const struct tier_tiering_policy *policy,
 	state->moved_bytes = 0;
 }
 
+/* What is beyond a DramMax has to go. If it is all in use, that is tried again more and more rarely. */
+static bool over_is_due(const struct tier_tiering_policy *policy,
+			const struct tier_tiering_sample *sample,
+			const struct tier_tiering_state *state)
+{
+	return !policy->never_demote && sample->over_bytes > trifle(policy, sample) &&
+	       sample->now_usec >= state->over_at_usec;
+}
+
+static void demote_over(const struct tier_tiering_policy *policy,
+			const struct tier_tiering_sample *sample, struct tier_tiering_state *state,
+			struct tier_tiering_step *step)
+{
+	uint64_t quota = MIN(sample->over_bytes,
+			     saturating_sub(sample->slow_free_bytes, trifle(policy, sample)));
+
+	step->reason = TIER_TIERING_OVER;
+	step->act = TIER_TIERING_DEMOTE;
+	step->quota_bytes = MIN(quota, pass_limit(state));
+	step->at_usec = sample->now_usec + state->cold_windows * state->window_usec;
+}
+
+static void after_over(const struct tier_tiering_policy *policy,
+		       const struct tier_tiering_sample *sample,
+		       const struct tier_tiering_result *result, struct tier_tiering_state *state,
+		       struct tier_tiering_step *step)
+{
+	uint64_t gap = gap_max(policy, state);
+
+	state->for_over = false;
+	if (result->moved_bytes > result->quota_bytes / 8)
+		state->over_gap_usec = 0;
+	else
+		state->over_gap_usec = clamp(2 * state->over_gap_usec, gap, OVER_GAPS * gap);
+	state->over_at_usec = sample->now_usec + state->over_gap_usec;
+	step->reason = TIER_TIERING_MOVED;
+	measure_at(state, sample->now_usec, step);
+}
+
 /* A round, unless what is hot is where it is to be, or cannot be brought there. */
 static void decide(const struct tier_tiering_policy *policy,
 		   const struct tier_tiering_sample *sample, struct tier_tiering_state *state,
@@ -264,6 +308,13 @@ static void decide(const struct tier_tiering_policy *policy,
 	uint64_t little = trifle(policy, sample);
 
 	judge(policy, sample, state);
+	if (over_is_due(policy, sample, state)) {
+		state->for_over = true;
+		step->act = TIER_TIERING_FORGET;
+		step->reason = TIER_TIERING_OVER;
+		step->at_usec = sample->now_usec;
+		return;
+	}
 	if (state->demand_bytes <= little) {
 		state->usual_bytes = 0;
 		state->confirmed = false;
@@ -340,8 +391,9 @@ static void fetch(const struct tier_tiering_policy *policy,
 		  const struct tier_tiering_sample *sample, struct tier_tiering_state *state,
 		  struct tier_tiering_step *step)
 {
-	uint64_t quota =
-		MIN(MIN(room(policy, sample), state->budget_bytes), state->demand_bytes / 2 * 3);
+	uint64_t may_come = saturating_sub(sample->group_slow_bytes, sample->blocked_bytes);
+	uint64_t quota = MIN(MIN(room(policy, sample), may_come),
+			     MIN(state->budget_bytes, state->demand_bytes / 2 * 3));
 	uint64_t window = state->window_usec;
 
 	quota = MIN(quota, pass_limit(state));
@@ -372,12 +424,23 @@ static void after_forgetting(const struct tier_tiering_policy *policy,
 			     const struct tier_tiering_sample *sample,
 			     struct tier_tiering_state *state, struct tier_tiering_step *step)
 {
+	if (state->made_room) {
+		state->made_room = false;
+		fetch(policy, sample, state, step);
+		return;
+	}
+	if (state->for_over) {
+		demote_over(policy, sample, state, step);
+		return;
+	}
 	/* What is touched by chance is moved as well. */
 	uint64_t fetched = MIN(state->touched_bytes, state->demand_bytes / 2 * 3);
 	uint64_t wanted = MIN(fetched, state->budget_bytes) + trifle(policy, sample);
 	uint64_t can = MIN(saturating_sub(sample->group_fast_bytes, policy->min_fast_bytes),
 			   saturating_sub(sample->slow_free_bytes, trifle(policy, sample)));
-	uint64_t quota = MIN(saturating_sub(wanted, room(policy, sample)), can);
+	uint64_t lacking =
+		MAX(saturating_sub(wanted, room(policy, sample)), MIN(sample->tight_bytes, wanted));
+	uint64_t quota = MIN(lacking, can);
 
 	quota = MIN(quota, pass_limit(state));
 	if (policy->never_demote || quota < PAGE_BYTES) {
@@ -427,6 +490,7 @@ void tier_tiering_next(const struct tier_tiering_policy *policy,
 	} else if (!result) {
 		state->halved = false;
 		state->judge = false;
+		state->for_over = state->made_room = false;
 		state->moved_bytes = 0;
 		step.reason = TIER_TIERING_FIRST;
 		measure_at(state, sample->now_usec, &step);
@@ -443,7 +507,17 @@ void tier_tiering_next(const struct tier_tiering_policy *policy,
 			state->cold_windows /= 2;
 			state->short_of_cold = true;
 		}
-		fetch(policy, sample, state, &step);
+		if (state->for_over) {
+			after_over(policy, sample, result, state, &step);
+		} else if (result->moved_bytes >= result->quota_bytes / 10 * 9) {
+			/* It ended before it had seen all, and what it has not seen was touched since long ago. */
+			state->made_room = true;
+			step.act = TIER_TIERING_FORGET;
+			step.reason = TIER_TIERING_ROOM;
+			step.at_usec = sample->now_usec;
+		} else {
+			fetch(policy, sample, state, &step);
+		}
 	} else {
 		after_promotion(sample, result, state, &step);
 	}
@@ -475,6 +549,7 @@ const char *tier_tiering_reason_name(enum tier_tiering_reason reason)
 		[TIER_TIERING_MOVED] = "moved",
 		[TIER_TIERING_FRUITLESS] = "fruitless",
 		[TIER_TIERING_ALL_WARM] = "all-warm",
+		[TIER_TIERING_OVER] = "over",
 		[TIER_TIERING_FORBIDDEN] = "forbidden",
 	};
 

@@ -7,10 +7,11 @@
 
 #include "cgroup.h"
 #include "fd.h"
+#include "sysfs.h"
 #include "tier-mover.h"
 #include "util.h"
 
-static const char *mount_point(void)
+const char *cgroup_mount_point(void)
 {
 	/* The second with systemd's hybrid hierarchy. */
 	static const char *const paths[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
@@ -144,6 +145,50 @@ int cgroup_search(const char *name, const char *top, char **ret, struct tier_pro
 	return 0;
 }
 
+struct all {
+	int (*each)(void *userdata, const char *directory, const char *path, bool named_by_root);
+	void *userdata;
+	size_t top_length;
+};
+
+static int each_of_all(void *userdata, const FTSENT *directory)
+{
+	const struct all *all = userdata;
+	const FTSENT *above = directory->fts_parent;
+	bool named_by_root = true;
+
+	for (; above && above->fts_level >= FTS_ROOTLEVEL && named_by_root;
+	     above = above->fts_parent)
+		named_by_root = is_roots(above->fts_statp);
+	return all->each(
+		all->userdata, directory->fts_path,
+		directory->fts_level == FTS_ROOTLEVEL ? "/" : directory->fts_path + all->top_length,
+		named_by_root);
+}
+
+int cgroup_each(int (*each)(void *userdata, const char *directory, const char *path,
+			    bool named_by_root),
+		void *userdata)
+{
+	const char *top = cgroup_mount_point();
+	struct all all = {each, userdata, top ? strlen(top) : 0};
+
+	return top ? walk(top, false, each_of_all, &all) : 0;
+}
+
+void cgroup_of_process(const struct sysfs *root, pid_t pid, char *path, size_t size)
+{
+	_cleanup_free_ char *text = NULL;
+	char *line, *save = NULL;
+
+	path[0] = '\0';
+	if (sysfs_read_text(root, &text, "proc/%d/cgroup", pid) != 0)
+		return;
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		if (strncmp(line, "0::/", 4) == 0 && !copy_string(path, size, line + 3))
+			path[0] = '\0';
+}
+
 static int check(const char *name, const char *path, struct tier_problem *problem)
 {
 	_cleanup_fclose_ FILE *file = NULL;
@@ -163,7 +208,7 @@ static int check(const char *name, const char *path, struct tier_problem *proble
 
 static int find(const char *name, char **ret, struct tier_problem *problem)
 {
-	const char *top = mount_point();
+	const char *top = cgroup_mount_point();
 	_cleanup_free_ char *path = NULL;
 	int r;
 

@@ -7,8 +7,5 @@
 /* See tier_tiering_carry_out(). */
 int tiering_measure(const struct tier_tiering_nodes *nodes, const struct tier_tiering_step *step,
 		    struct tier_tiering_result *ret, struct tier_problem *problem);
-int tiering_pass(const struct tier_tiering_nodes *nodes, const struct tier_tiering_targets *targets,
-		 const struct tier_tiering_step *step, struct tier_tiering_result *ret,
-		 struct tier_problem *problem);
 
 #endif

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "clock.h"
+#include "tier-share.h"
 #include "tiering-carry.h"
 #include "tiering-targets.h"
 #include "util.h"
@@ -55,9 +56,36 @@ static unsigned deal(uint64_t number, uint64_t salt, unsigned heaps)
 	return (unsigned)(x * UINT64_C(0x9e3779b97f4a7c15) >> 32) % heaps;
 }
 
-static int cut(const struct tier_tiering_targets *targets, uint64_t salt, struct chunks *ret)
+/* Which of the targets a pass is over. */
+struct pick {
+	const struct tier_tiering_targets *targets;
+	const struct tier_share_groups *groups;
+	const struct tier_share_turn *turn; /* NULL: all */
+	enum tier_tiering_act act;
+};
+
+static bool picked(const struct pick *pick, const struct tiering_piece *piece)
 {
-	uint64_t bytes = MAX(ROUND_UP(targets->bytes / CHUNKS, CHUNK_BYTES), CHUNK_BYTES);
+	return !pick->turn || tier_share_in_turn(pick->groups, pick->act, pick->turn, piece->group);
+}
+
+static uint64_t chunk_bytes(const struct pick *pick)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < pick->targets->count; i++) {
+		const struct tiering_piece *piece = &pick->targets->pieces[i];
+
+		if (picked(pick, piece))
+			sum += piece->range.end - piece->range.start;
+	}
+	return MAX(ROUND_UP(sum / CHUNKS, CHUNK_BYTES), CHUNK_BYTES);
+}
+
+static int cut(const struct pick *pick, uint64_t salt, struct chunks *ret)
+{
+	const struct tier_tiering_targets *targets = pick->targets;
+	uint64_t bytes = chunk_bytes(pick);
 
 	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
 	int r = sysfs_open(&sysfs, NULL);
@@ -66,7 +94,7 @@ static int cut(const struct tier_tiering_targets *targets, uint64_t salt, struct
 		const struct tiering_piece *piece = &targets->pieces[i];
 		struct process_identity now;
 
-		if (mover_identify(&sysfs, piece->pid, &now) != 0 ||
+		if (!picked(pick, piece) || mover_identify(&sysfs, piece->pid, &now) != 0 ||
 		    !process_identity_same(&now, &piece->identity))
 			continue;
 		for (uint64_t start = piece->range.start, end; start < piece->range.end;
@@ -173,14 +201,14 @@ static int add_scheme(struct damon *damon, const struct tier_tiering_nodes *node
 }
 
 /* -EINVAL, -ECANCELED: a process, or the last of them, has ended. */
-static int attempt(const struct tier_tiering_nodes *nodes,
-		   const struct tier_tiering_targets *targets, const struct tier_tiering_step *step,
-		   uint64_t *ret_moved_bytes, struct tier_problem *problem)
+static int attempt(const struct tier_tiering_nodes *nodes, const struct pick *pick,
+		   const struct tier_tiering_step *step, uint64_t *ret_moved_bytes,
+		   struct tier_problem *problem)
 {
 	_cleanup_chunks_ struct chunks chunks = {};
 	_cleanup_damon_ struct damon damon = DAMON_CLOSED;
 	size_t count = 0;
-	int r = cut(targets, now_usec(), &chunks);
+	int r = cut(pick, now_usec(), &chunks);
 
 	if (r == 0 && chunks.count == 0) {
 		*ret_moved_bytes = 0;
@@ -197,16 +225,16 @@ static int attempt(const struct tier_tiering_nodes *nodes,
 	return r ?: damon_scheme_get(&damon, 0, "stats/sz_applied", ret_moved_bytes, problem);
 }
 
-int tiering_pass(const struct tier_tiering_nodes *nodes, const struct tier_tiering_targets *targets,
-		 const struct tier_tiering_step *step, struct tier_tiering_result *ret,
-		 struct tier_problem *problem)
+static int pass(const struct tier_tiering_nodes *nodes, const struct pick *pick,
+		const struct tier_tiering_step *step, struct tier_tiering_result *ret,
+		struct tier_problem *problem)
 {
 	struct tier_tiering_result result = {.act = step->act, .quota_bytes = step->quota_bytes};
 	uint64_t begin = now_usec();
 	int r = -EINVAL;
 
 	for (int i = 0; i < ATTEMPTS && (r == -EINVAL || r == -ECANCELED); i++)
-		r = attempt(nodes, targets, step, &result.moved_bytes, problem);
+		r = attempt(nodes, pick, step, &result.moved_bytes, problem);
 	if (r == -ECANCELED)
 		r = 0;
 	if (r)
@@ -218,9 +246,12 @@ int tiering_pass(const struct tier_tiering_nodes *nodes, const struct tier_tieri
 
 int tier_tiering_carry_out(const struct tier_tiering_nodes *nodes,
 			   const struct tier_tiering_targets *targets,
-			   const struct tier_tiering_step *step, struct tier_tiering_result *ret,
-			   struct tier_problem *problem)
+			   const struct tier_share_groups *groups,
+			   const struct tier_share_turn *turn, const struct tier_tiering_step *step,
+			   struct tier_tiering_result *ret, struct tier_problem *problem)
 {
+	struct pick pick = {targets, groups, turn, step->act};
+
 	return step->act == TIER_TIERING_MEASURE ? tiering_measure(nodes, step, ret, problem)
-						 : tiering_pass(nodes, targets, step, ret, problem);
+						 : pass(nodes, &pick, step, ret, problem);
 }

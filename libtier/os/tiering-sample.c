@@ -2,7 +2,8 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "tiering-targets.h"
+#include "tiering-mapping.h"
+#include "tier-tiering.h"
 #include "util.h"
 #include "zoneinfo.h"
 

@@ -20,7 +20,7 @@ def help_verbs(text):
     listed = re.search(r"^Verbs:\n(.*?)\n\n", text, re.S | re.M)[1]
     verbs = {}
     for line in listed.splitlines():
-        if found := re.match(r"  ([a-z]+(?: [a-z]+)?)(?: ([A-Z\[]\S*))?(?:  |$)", line):
+        if found := re.match(r"  ([a-z]+(?: [a-z]+)?)(?: ([A-Z\[]\S*(?: [A-Z\[]\S*)*))?(?:  |$)", line):
             verbs[found[1]] = found[2] or ""
     return verbs
 
@@ -106,7 +106,7 @@ def check_completion(program, complete):
 
 def keys_in_code(text):
     return {(section.capitalize(), key)
-            for section, key in re.findall(r'^\t(DAEMON|TIERING|REGION|PORTAL|MACHINE)\("(\w+)"', text, re.M)}
+            for section, key in re.findall(r'^\t(DAEMON|TIERING|REGION|PORTAL|MACHINE|POLICY)\("(\w+)"', text, re.M)}
 
 
 def keys_in_page(text):

@@ -29,6 +29,7 @@ struct model {
 	struct model_page *pages;
 	size_t count;
 	uint64_t fast_pages; /* that the fast node has above its watermark */
+	uint64_t max_pages;  /* of these, what all processes may have: a DramMax */
 	uint64_t now_usec;
 	uint64_t random;
 	struct tier_tiering_policy policy;
@@ -50,6 +51,7 @@ static inline void model_init(struct model *m, size_t count, uint64_t fast_pages
 	*m = (struct model){
 		.count = count,
 		.fast_pages = fast_pages,
+		.max_pages = fast_pages,
 		.random = seed * UINT64_C(0x9e3779b97f4a7c15) | 1,
 		.now_usec = 1000000000,
 		.policy = {.max_fast_bytes = UINT64_MAX},
@@ -78,13 +80,19 @@ static inline uint64_t model_fast_used(const struct model *m)
 
 static inline void model_sample(const struct model *m, struct tier_tiering_sample *ret)
 {
-	uint64_t used = model_fast_used(m);
+	uint64_t used = model_fast_used(m), slow = m->count - used;
+	uint64_t may_get = m->max_pages > used ? m->max_pages - used : 0;
+	uint64_t wanted = MIN(m->max_pages / 4, slow);
+	bool bound = m->max_pages < m->fast_pages;
 
 	*ret = (struct tier_tiering_sample){
 		.now_usec = m->now_usec,
 		.fast_total_bytes = m->fast_pages * MODEL_PAGE,
 		.fast_free_bytes = (m->fast_pages - used) * MODEL_PAGE,
 		.slow_free_bytes = UINT64_C(1) << 40,
+		.tight_bytes = bound && wanted > may_get ? (wanted - may_get) * MODEL_PAGE : 0,
+		.blocked_bytes = bound ? (slow - MIN(slow, may_get)) * MODEL_PAGE : 0,
+		.over_bytes = used > m->max_pages ? (used - m->max_pages) * MODEL_PAGE : 0,
 		.group_fast_bytes = used * MODEL_PAGE,
 		.group_slow_bytes = (m->count - used) * MODEL_PAGE,
 	};
@@ -123,7 +131,8 @@ static inline void model_measure(struct model *m, const struct tier_tiering_step
 static inline void model_pass(struct model *m, const struct tier_tiering_step *step,
 			      struct tier_tiering_result *ret)
 {
-	uint64_t moved = 0, free_pages = m->fast_pages - model_fast_used(m);
+	uint64_t moved = 0, used = model_fast_used(m);
+	uint64_t free_pages = m->max_pages > used ? m->max_pages - used : 0;
 	size_t chunks = m->count / MODEL_CHUNK, begin = (size_t)(model_random(m) * (double)chunks);
 
 	for (size_t i = 0; i < m->count; i++) {
@@ -138,11 +147,12 @@ static inline void model_pass(struct model *m, const struct tier_tiering_step *s
 		page->forgot_usec = m->now_usec;
 		if (step->act == TIER_TIERING_DEMOTE && !touched && page->fast) {
 			page->fast = false;
-			free_pages++;
+			free_pages += --used < m->max_pages;
 			moved++;
 		} else if (step->act == TIER_TIERING_PROMOTE && touched && !page->fast &&
 			   free_pages) {
 			page->fast = true;
+			used++;
 			free_pages--;
 			moved++;
 		}

@@ -6,78 +6,21 @@ touch has put on the private region's node. The program itself asks the kernel w
 """
 
 import contextlib
-import json
-import os
 import re
-import subprocess
-import time
 
+import heating
 import nodes
-import paths
+from heating import KDAMONDS, RATE, expect_ended, heat, kdamonds, prepare, tier, until, worker
 from nodes import hog, node_of, region_of
 
-HOST = ("--dram", "768M", "--cpus", "2", "--cxl", "serial=1,size=512M,window=0", "--cxl", "serial=2,size=1G,window=1")
 DEADLINE = 420
 # With a typed node online; what Debian's makes of that is in tiering-stock.py.
 KERNEL = "patched"
 ROTATES = True
-# Touches a second. As many as an idle processor can do leave nothing cold in the shortest window that DAMON has.
-RATE = 300000
-CONFIG = ("[Region far]\nMatchSerial=1\nType=switched\nOnline=movable\n[Region own]\nMatchSerial=2\nOnline=movable\n"
-          "[Tiering]\nTier=%s\nMeasureSec=3\n")
-KDAMONDS = "/sys/kernel/mm/damon/admin/kdamonds"
-_SOURCE, _PROGRAM = "/src/tests/lab/heat.c", "/src/build/lab/heat"
 
 
 def setup(lab):
-    a = nodes.bring_up_own(lab, HOST, CONFIG % "no", {1: 512, 2: 1024})
-    if not os.path.exists(_PROGRAM) or os.stat(_PROGRAM).st_mtime < os.stat(_SOURCE).st_mtime:
-        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", _PROGRAM, _SOURCE], check=True)
-    a.push(_PROGRAM, "/usr/local/bin/heat")
-
-
-def tier(host, mode="auto"):
-    host.write(nodes.CONFIG, CONFIG % mode)
-    host.run("kill -HUP $(cat /run/cxl-tierd.pid)")
-    host.rescan()
-
-
-def kdamonds(host):
-    return int(host.run("cat", f"{KDAMONDS}/nr_kdamonds").out)
-
-
-def worker(host):
-    return host.run("pgrep -x tierd-tiering || :").out.strip()
-
-
-def expect_ended(host):
-    """Its process ends after the step in hand."""
-    host.wait_for(f"! pgrep -x tierd-tiering >/dev/null && grep -qx 0 {KDAMONDS}/nr_kdamonds", "the end of it", 60)
-
-
-@contextlib.contextmanager
-def heat(host, *words):
-    """The program, once it has touched its memory; what it says is read with lines()."""
-    stream = host.start("heat", *map(str, words))
-    try:
-        stream.wait_line("touched", 120)
-        yield stream
-    finally:
-        host.run("pkill -KILL -x heat || :")
-        stream.wait(60)
-
-
-def until(stream, what, accept, seconds=150):
-    """Waits for a line of the program's that is accepted, and returns it."""
-    last, end = None, time.monotonic() + paths.patience(seconds)
-    while (left := end - time.monotonic()) > 0:
-        line = stream.next_line(left)
-        assert line is not None, f"{what}: the program has ended, after {last}"
-        if line.startswith("{"):
-            last = json.loads(line)
-            if accept(last):
-                return last
-    raise AssertionError(f"{what}: not in {seconds} s; the last was {last}")
+    prepare(nodes.bring_up_own(lab, heating.HOST, heating.CONFIG % "no", {1: 512, 2: 1024}))
 
 
 def case_off_by_default(lab):
