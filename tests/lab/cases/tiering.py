@@ -82,6 +82,24 @@ def case_others_have_damon(lab):
     tier(a, "no")
 
 
+def case_processes_come_and_go(lab):
+    """A thousand, each large enough to take part, and gone before its turn: what stays is fetched, by the same process."""
+    a = lab["A"]
+    storm = ("for ((i = 1; i <= 1000; i++)); do dd if=/dev/zero of=/dev/null bs=4M count=1 status=none & "
+             "((i % 20)) || wait; done; wait; echo over")
+    with heat(a, 700, 100, "contiguous", RATE, 1, 1) as program:
+        first = until(program, "the hot pages begin on the slow node", lambda line: True)
+        assert first["hot"] < 0.5, first
+        tier(a, "auto", "[Tiering]\nLeastMemory=1M\n")
+        a.wait_for("pgrep -x tierd-tiering", "its process", 60)
+        before = worker(a)
+        a.start("bash", "-c", storm).wait_line("over", 200)
+        until(program, "most of the hot pages are in DRAM", lambda line: line["hot"] >= 0.7)
+        assert worker(a) == before, "it ended in between"
+    tier(a, "no")
+    expect_ended(a)
+
+
 def case_goes_offline_meanwhile(lab):
     """The slow node's region is evacuated while it is tiered with; then there is nothing to tier with."""
     a = lab["A"]
