@@ -25,5 +25,6 @@
 #include "tier-place.h"
 #include "tier-calibration.h"
 #include "tier-weights.h"
+#include "tier-tiering-kernel.h"
 
 #endif

@@ -23,6 +23,13 @@ enum tier_tiering_mode {
 	TIER_TIERING_AUTO, /* by what the kernel has for it */
 };
 
+/* Mechanism=: what moves pages then, tier-tiering-kernel.h. */
+enum tier_tiering_by {
+	TIER_TIERING_BY_AUTO, /* DAMON where it can, else the kernel */
+	TIER_TIERING_BY_DAMON,
+	TIER_TIERING_BY_KERNEL,
+};
+
 /* The memory devices of a region that is declared, by serial number, in the order of the interleave. */
 struct tier_config_devices {
 	unsigned count; /* 0: no region is declared */
@@ -120,6 +127,8 @@ struct tier_config {
 	enum tier_tiering_mode tiering;	     /* [Tiering] Tier=, default no */
 	uint64_t tiering_least_bytes;	     /* [Tiering] LeastMemory= of a process, default 16M */
 	uint64_t tiering_gap_usec;	     /* [Tiering] MeasureSec= at most, default 10 */
+	enum tier_tiering_by tiering_by;     /* [Tiering] Mechanism=, default auto */
+	uint64_t promote_limit_bytes; /* [Tiering] PromoteRateLimit= a second; 0: the kernel's */
 
 	struct tier_config_region *regions;
 	size_t region_count;

@@ -266,6 +266,33 @@ static int store_seconds(void *field, size_t bytes, const char *value, const cha
 	return 0;
 }
 
+static int store_mechanism(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	static const char *const words[] = {
+		[TIER_TIERING_BY_AUTO] = "auto",
+		[TIER_TIERING_BY_DAMON] = "damon",
+		[TIER_TIERING_BY_KERNEL] = "kernel",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (streq(value, words[i])) {
+			*(enum tier_tiering_by *)field = (enum tier_tiering_by)i;
+			return 0;
+		}
+	return refuse(ret_reason, "not one of auto, damon, kernel");
+}
+
+static int store_promote_limit(void *field, size_t bytes, const char *value,
+			       const char **ret_reason)
+{
+	uint64_t size = 0;
+
+	if (value[0] && (parse_bytes(value, &size) < 0 || size < MIB || size > 65536 * MIB))
+		return refuse(ret_reason, "not a size such as 512M, from 1M to 64G");
+	*(uint64_t *)field = size;
+	return 0;
+}
+
 static int store_device(void *field, size_t bytes, const char *value, const char **ret_reason)
 {
 	if (value[0] && strncmp(value, "/dev/", 5) != 0)
@@ -476,6 +503,8 @@ const struct config_key config_keys[] = {
 	TIERING("Tier", tiering, store_tiering, "no"),
 	TIERING("LeastMemory", tiering_least_bytes, store_size, "16M"),
 	TIERING("MeasureSec", tiering_gap_usec, store_seconds, "10"),
+	TIERING("Mechanism", tiering_by, store_mechanism, "auto"),
+	TIERING("PromoteRateLimit", promote_limit_bytes, store_promote_limit, NULL),
 	REGION("MatchSerial", match_serial, store_serial, NULL),
 	REGION("MatchUUID", match_uuid, store_uuid, NULL),
 	REGION("MatchPath", match_path, store_sysfs_path, NULL),

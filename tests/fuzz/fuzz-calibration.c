@@ -2,9 +2,13 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "tier-tiering-kernel.h"
 #include "tier-weights.h"
 
-/* The first byte says which: a calibration ('C'), or what was there before weights were written. */
+/*
+ * The first byte says which: a calibration ('C'), how the kernel's tiering was set before ('K'), or what was there
+ * before weights were written.
+ */
 
 static void check_numbers(const struct tier_calibration *c)
 {
@@ -95,12 +99,36 @@ static void try_saved(const char *text, size_t size)
 	tier_weights_saved_free(saved);
 }
 
+static void try_knobs(const char *text, size_t size)
+{
+	struct tier_knobs_saved saved = {}, again = {};
+	char terminated[4096], *formatted;
+
+	if (size >= sizeof(terminated))
+		return;
+	memcpy(terminated, text, size);
+	terminated[size] = '\0';
+	if (tier_knobs_parse(terminated, &saved) != 0)
+		return;
+	HOLDS(tier_knobs_format(&saved, &formatted) == 0);
+	HOLDS(tier_knobs_parse(formatted, &again) == 0);
+	for (int i = 0; i < TIER_KNOBS; i++) {
+		HOLDS(saved.knobs[i].ours == again.knobs[i].ours);
+		HOLDS(saved.knobs[i].before == again.knobs[i].before);
+		HOLDS(saved.knobs[i].next == again.knobs[i].next);
+		HOLDS(saved.knobs[i].before <= TIER_KNOB_MAX);
+	}
+	free(formatted);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size == 0)
 		return 0;
 	if (data[0] == 'C')
 		try_calibration((const char *)data + 1, size - 1);
+	else if (data[0] == 'K')
+		try_knobs((const char *)data + 1, size - 1);
 	else
 		try_saved((const char *)data + 1, size - 1);
 	return 0;

@@ -348,6 +348,32 @@ TEST(rules_that_get_along)
 	}
 }
 
+TEST(what_moves_pages)
+{
+	struct tier_config *config = config_of("");
+
+	CHECK_EQ(config->tiering, TIER_TIERING_NO);
+	CHECK_EQ(config->tiering_by, TIER_TIERING_BY_AUTO);
+	CHECK_EQ(config->promote_limit_bytes, 0);
+	tier_config_free(config);
+	config = config_of("[Tiering]\nMechanism=kernel\nPromoteRateLimit=512M\n");
+	CHECK_EQ(config->tiering_by, TIER_TIERING_BY_KERNEL);
+	CHECK_EQ(config->promote_limit_bytes, UINT64_C(512) << 20);
+	tier_config_free(config);
+	config = config_of("[Tiering]\nMechanism=damon\nPromoteRateLimit=1M\nPromoteRateLimit=\n");
+	CHECK_EQ(config->tiering_by, TIER_TIERING_BY_DAMON);
+	CHECK_EQ(config->promote_limit_bytes, 0);
+	tier_config_free(config);
+	config = config_of("[Tiering]\nMechanism=damon\nMechanism=\nPromoteRateLimit=64G\n");
+	CHECK_EQ(config->tiering_by, TIER_TIERING_BY_AUTO);
+	CHECK_EQ(config->promote_limit_bytes, UINT64_C(64) << 30);
+	tier_config_free(config);
+	REFUSED("[Tiering]\nMechanism=both\n", 2, "not one of auto, damon, kernel");
+	REFUSED("[Tiering]\nPromoteRateLimit=1023K\n", 2, "from 1M to 64G");
+	REFUSED("[Tiering]\nPromoteRateLimit=65G\n", 2, "from 1M to 64G");
+	REFUSED("[Tiering]\nPromoteRateLimit=fast\n", 2, "from 1M to 64G");
+}
+
 /* By rule, then by address: names follow the order of probing. */
 TEST(what_is_wanted_of_each_region)
 {
