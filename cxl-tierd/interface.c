@@ -98,6 +98,9 @@ static SD_VARLINK_DEFINE_METHOD(
 	COMMENT("It hears of memory errors: the kernel's events of them are "
 		"on, and are read"),
 	OUT(hearsErrors, BOOL, NULLABLE),
+	COMMENT("What fetches hot memory to DRAM: no (not asked for), none, damon, kernel; and why "
+		"not the better one, or empty"),
+	OUT(tiering, STRING, NULLABLE), OUT(tieringReason, STRING, NULLABLE),
 	COMMENT("The single configuration file, if --config gave one"),
 	OUT(configFile, STRING, NULLABLE));
 

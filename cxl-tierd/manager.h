@@ -159,9 +159,10 @@ struct manager {
 	bool retired_unsaved;		   /* the file may not be what the list is */
 	struct retired_rest *retired_rest; /* retired-block.c */
 	struct tier_problem retired_problem;
-	struct tiering *tiering; /* tiering.c; NULL: none */
-	char tiering_told[384];	 /* why there is none */
-	struct weights *weights; /* weights.c; NULL: not of this machine */
+	struct tiering *tiering;	       /* tiering.c; NULL: none */
+	char tiering_told[384];		       /* why there is none */
+	struct tiering_choice *tiering_choice; /* tiering-choice.c; NULL: not of this machine */
+	struct weights *weights;	       /* weights.c; NULL: not of this machine */
 };
 
 /* manager.c */
@@ -448,6 +449,23 @@ void tiering_pause(struct manager *manager);
 void tiering_stop(struct manager *manager);
 /* Instead of a daemon that was killed. */
 int tiering_release(struct manager *manager);
+
+/* tiering-choice.c: by DAMON, or by the kernel's own tiering */
+void tiering_kernel_start(struct manager *manager);
+/* tiering_look(), once it is clear which of the two. */
+void tiering_choose(struct manager *manager, const struct tier_topology *topology);
+bool tiering_by_damon(const struct manager *manager);
+/* What came of DAMON: 0, or why it could not. */
+void tiering_heard(struct manager *manager, int code, const struct tier_problem *problem);
+/* At once; the next look may switch it on again. */
+void tiering_kernel_pause(struct manager *manager);
+/* The same, where the kernel would demote to whatever comes online. */
+void tiering_before_onlining(struct manager *manager, const struct tier_plan *plan);
+void tiering_kernel_stop(struct manager *manager);
+int tiering_kernel_release(struct manager *manager);
+/* "no", "none", "damon" or "kernel", and why not the better one, or empty; until the next look. */
+void tiering_describe(const struct manager *manager, const char **ret_mechanism,
+		      const char **ret_reason);
 
 /* weights.c: of weighted interleave */
 void weights_start(struct manager *manager);

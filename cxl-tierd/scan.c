@@ -305,7 +305,7 @@ static int scan_regions(struct manager *manager, bool everything, struct tier_pr
 	ras_devices(manager, topology);
 	tier_config_types(manager->config, topology);
 	weights_look(manager, topology);
-	tiering_look(manager, topology);
+	tiering_choose(manager, topology);
 	return 0;
 }
 

@@ -53,6 +53,8 @@ static void tell(struct tiering *tiering, const struct tiering_message *message)
 	const struct tier_tiering_step *step = &message->step;
 	const struct tier_tiering_result *result = &message->result;
 
+	if (!message->ignored)
+		tiering_heard(tiering->manager, message->code, &message->problem);
 	if (message->code) {
 		if (!streq(tiering->told, message->problem.text))
 			log_problem(message->code == TIER_E_BUSY ? LOG_NOTICE : LOG_WARNING,
@@ -169,7 +171,7 @@ static bool wanted(struct manager *manager, const struct tier_topology *topology
 	const struct tier_config *config = manager->config;
 
 	if (manager->options.sysroot || manager->options.files_only || manager->stopping ||
-	    config->tiering == TIER_TIERING_NO)
+	    config->tiering == TIER_TIERING_NO || !tiering_by_damon(manager))
 		return false;
 	/* What is being evacuated must not be filled. */
 	if (manager->offline)
@@ -239,6 +241,7 @@ void tiering_look(struct manager *manager, const struct tier_topology *topology)
 
 void tiering_pause(struct manager *manager)
 {
+	tiering_kernel_pause(manager);
 	if (manager->tiering && manager->tiering->pid > 0)
 		end(manager->tiering);
 }
@@ -247,6 +250,7 @@ void tiering_stop(struct manager *manager)
 {
 	struct tiering *tiering = manager->tiering;
 
+	tiering_kernel_stop(manager);
 	if (!tiering)
 		return;
 	tiering->child = sd_event_source_disable_unref(tiering->child);
@@ -259,6 +263,7 @@ void tiering_stop(struct manager *manager)
 
 void tiering_start(struct manager *manager)
 {
+	tiering_kernel_start(manager);
 	if (!manager->options.sysroot && !manager->options.files_only &&
 	    !manager_dry_run(manager) && tier_tiering_left())
 		put_back();
@@ -271,5 +276,5 @@ int tiering_release(struct manager *manager)
 
 	if (r)
 		log_problem(LOG_ERR, "tiering-left", &problem);
-	return r;
+	return tiering_kernel_release(manager) ?: r;
 }

@@ -59,13 +59,16 @@ static int on_info(sd_varlink *link, sd_json_variant *parameters, sd_varlink_met
 		   void *userdata)
 {
 	struct manager *manager = userdata;
-	const char *config = manager->options.config;
+	const char *config = manager->options.config, *tiering, *why;
 
+	tiering_describe(manager, &tiering, &why);
 	return sd_varlink_replybo(link, SD_JSON_BUILD_PAIR_STRING("version", TIER_VERSION),
 				  SD_JSON_BUILD_PAIR_INTEGER("pid", getpid()),
 				  SD_JSON_BUILD_PAIR_STRING("hostname", manager->hostname),
 				  SD_JSON_BUILD_PAIR_BOOLEAN("dryRun", manager_dry_run(manager)),
 				  SD_JSON_BUILD_PAIR_BOOLEAN("hearsErrors", ras_listens(manager)),
+				  SD_JSON_BUILD_PAIR_STRING("tiering", tiering),
+				  SD_JSON_BUILD_PAIR_STRING("tieringReason", why),
 				  SD_JSON_BUILD_PAIR_CONDITION(config != NULL, "configFile",
 							       SD_JSON_BUILD_STRING(config)));
 }

@@ -83,6 +83,22 @@ static const char *field(sd_json_variant *object, const char *key)
 	return value && sd_json_variant_is_string(value) ? sd_json_variant_string(value) : NULL;
 }
 
+void client_daemon_tiering(char mechanism[static 16], char reason[static 400])
+{
+	sd_json_variant *reply = NULL;
+	const char *error = NULL;
+	sd_varlink *link;
+
+	mechanism[0] = reason[0] = '\0';
+	if (connect_daemon(&link) < 0)
+		return;
+	if (sd_varlink_call(link, INTERFACE "GetInfo", NULL, &reply, &error) >= 0 && !error) {
+		snprintf(mechanism, 16, "%s", field(reply, "tiering") ?: "");
+		snprintf(reason, 400, "%s", field(reply, "tieringReason") ?: "");
+	}
+	sd_varlink_close_unref(link);
+}
+
 /* Prints an error reply: the daemon's own words if it has any. */
 static int fail_reply(const char *method, const char *error, sd_json_variant *reply)
 {

@@ -20,6 +20,9 @@ bool client_daemon_running(void);
 /* Nor here. False as well if it does not run. */
 bool client_daemon_hears_errors(void);
 
+/* What fetches hot memory, as GetInfo has it, and why not the better one; "" if it does not run, or does not say. */
+void client_daemon_tiering(char mechanism[static 16], char reason[static 400]);
+
 /*
  * One call on a connection of its own.
  * @parameters: borrowed, NULL for none

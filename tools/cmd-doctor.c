@@ -99,7 +99,6 @@ static void check_hotplug(struct doctor_report *report, const struct tier_topolo
 
 static void check_tiering(struct doctor_report *report, const struct tier_topology *topology)
 {
-	const struct tier_hotplug *hotplug = &topology->hotplug;
 	bool slow_node = false, one_tier = true;
 	int tier = TIER_UNKNOWN_INT;
 
@@ -129,16 +128,7 @@ static void check_tiering(struct doctor_report *report, const struct tier_topolo
 			   "firmware with HMAT or CDAT figures; see tierctl list nodes",
 			   one_tier ? "all nodes with memory are in one tier"
 				    : "the nodes differ in tier");
-	doctor_add(report, hotplug->demotion ? OK : WARN, "demotion",
-		   "cold pages are swapped out instead of moving to CXL memory",
-		   "echo true > /sys/kernel/mm/numa/demotion_enabled",
-		   hotplug->demotion ? "on" : "off");
-	doctor_add(report, hotplug->numa_balancing > 0 && (hotplug->numa_balancing & 2) ? OK : WARN,
-		   "numa_balancing", "hot pages in CXL memory are not promoted",
-		   "sysctl kernel.numa_balancing=2", "%d%s", hotplug->numa_balancing,
-		   hotplug->numa_balancing > 0 && (hotplug->numa_balancing & 2)
-			   ? ""
-			   : ": no promotion between tiers");
+	doctor_kernel_tiering(report, topology);
 }
 
 static void check_module(struct doctor_report *report, struct kmod_ctx *ctx, const char *name,

@@ -45,7 +45,11 @@ void doctor_retired(struct doctor_report *report, const struct tier_topology *to
 void doctor_leftover_weights(struct doctor_report *report, bool running);
 void doctor_calibration(struct doctor_report *report, const struct tier_topology *topology);
 
-/* What of promotion and demotion a killed daemon has left, of this machine: doctor-tiering.c. */
+/*
+ * What of promotion and demotion a killed daemon has left, and what does it, of this machine; whether the kernel
+ * does it, of a dump as well: doctor-tiering.c.
+ */
 void doctor_tiering(struct doctor_report *report, bool running);
+void doctor_kernel_tiering(struct doctor_report *report, const struct tier_topology *topology);
 
 #endif
