@@ -13,6 +13,7 @@
 #include "tier-mover.h"
 #include "tier-tiering.h"
 #include "tier-share.h"
+#include "tier-heat.h"
 #include "tier-config.h"
 #include "tier-declare.h"
 #include "tier-dax.h"

@@ -9,7 +9,9 @@ static const char object[] = "tiering";
 
 static void check_damon(struct doctor_report *report, bool running)
 {
-	if (!tier_tiering_left())
+	if (tier_heat_runs())
+		doctor_add(report, OK, object, NULL, NULL, "tierctl heat uses DAMON for a while");
+	else if (!tier_tiering_left())
 		doctor_add(report, OK, object, NULL, NULL, "nothing of DAMON is cxl-tierd's");
 	else if (running)
 		doctor_add(report, OK, object, NULL, NULL,

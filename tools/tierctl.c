@@ -21,6 +21,8 @@ static const struct tool_verb verbs[] = {
 	{"retire", "REGION", "take a memory block or an extent out of use for good", cmd_retire},
 	{"unretire", "ENTRY", "let retired memory be used again", cmd_unretire},
 	{"move", "", "move pages of a process or a cgroup to a node", cmd_move},
+	{"heat", "PID|CGROUP|UNIT|host",
+	 "draw which memory is touched how often, over a while, by DAMON", cmd_heat},
 	{"nodes", "", "show which nodes a tier, a type or a region has, also for numactl and QEMU",
 	 cmd_nodes},
 	{"policy set", "UNIT|PATH|PID KEY=VALUE...",

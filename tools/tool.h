@@ -142,6 +142,7 @@ int cmd_retired(int argc, char **argv);
 int cmd_retire(int argc, char **argv);
 int cmd_unretire(int argc, char **argv);
 int cmd_move(int argc, char **argv);
+int cmd_heat(int argc, char **argv);
 int cmd_nodes(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_numactl(int argc, char **argv);

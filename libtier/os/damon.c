@@ -13,9 +13,9 @@
 #include "file-replace.h"
 #include "util.h"
 
-#define KDAMONDS "sys/kernel/mm/damon/admin/kdamonds"
-#define KDAMOND	 KDAMONDS "/0"
-#define CONTEXT	 KDAMOND "/contexts/0"
+#define KDAMONDS DAMON_KDAMONDS
+#define KDAMOND	 DAMON_KDAMOND
+#define CONTEXT	 DAMON_CONTEXT
 
 /*
  * So ours are told from others': a time that nobody else would set, in milliseconds, and that has no effect
@@ -58,9 +58,10 @@ static int set_number(const struct damon *damon, const char *path, uint64_t valu
 	return set(damon, path, text, problem);
 }
 
-static int take_lock(void)
+static int take_lock(uint64_t wait_usec)
 {
 	_cleanup_close_ int fd = -1;
+	uint64_t deadline = now_usec() + wait_usec;
 	int r = file_make_directory(LOCK);
 
 	if (r < 0)
@@ -68,8 +69,13 @@ static int take_lock(void)
 	fd = open(LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		if (now_usec() >= deadline)
+			return -EBUSY;
+		(void)poll(NULL, 0, 5);
+	}
 	return take_fd(&fd);
 }
 
@@ -100,28 +106,44 @@ bool damon_left(const struct sysfs *sysfs)
 	       (refresh == 0 && stat(LOCK, &lock) == 0 && lock.st_size > 0);
 }
 
-static int claim(struct damon *damon, struct tier_problem *problem)
+static int count_kdamonds(const struct sysfs *sysfs, uint64_t *ret, struct tier_problem *problem)
 {
-	uint64_t others = 0;
-	int r;
+	int r = sysfs_read_u64(sysfs, ret, KDAMONDS "/nr_kdamonds");
 
-	damon->lock = take_lock();
-	if (damon->lock == -EBUSY)
-		return tier_problem_set(problem, TIER_E_BUSY, "DAMON", "try again later",
-					"another process of cxl-tier uses it");
-	if (damon->lock < 0)
-		return tier_problem_set(problem, damon->lock, LOCK, NULL, "cannot be locked");
-	if (damon_left(&damon->sysfs))
-		stop(damon);
-	/* Whatever is there now without a mark is somebody else's. */
-	(void)note_claim(damon->lock, false);
-	r = sysfs_read_u64(&damon->sysfs, &others, KDAMONDS "/nr_kdamonds");
 	if (r == SYSFS_ABSENT)
 		return tier_problem_set(problem, TIER_E_NOT_FOUND, "DAMON",
 					"boot a kernel with CONFIG_DAMON_SYSFS", "is not there");
 	if (r)
 		return tier_problem_set(problem, r < 0 ? r : -EACCES, "DAMON", "run as root",
 					"cannot be used");
+	return 0;
+}
+
+int damon_check(const struct sysfs *sysfs, struct tier_problem *problem)
+{
+	uint64_t count;
+
+	return count_kdamonds(sysfs, &count, problem);
+}
+
+static int claim(struct damon *damon, uint64_t wait_usec, struct tier_problem *problem)
+{
+	uint64_t others = 0;
+	int r;
+
+	damon->lock = take_lock(wait_usec);
+	if (damon->lock == -EBUSY)
+		return tier_problem_set(problem, wait_usec ? TIER_E_TIMEOUT : TIER_E_BUSY, "DAMON",
+					"try again later", "another process of cxl-tier uses it");
+	if (damon->lock < 0)
+		return tier_problem_set(problem, damon->lock, LOCK, NULL, "cannot be locked");
+	if (damon_left(&damon->sysfs))
+		stop(damon);
+	/* Whatever is there now without a mark is somebody else's. */
+	(void)note_claim(damon->lock, false);
+	r = count_kdamonds(&damon->sysfs, &others, problem);
+	if (r)
+		return r;
 	if (others > 0)
 		return tier_problem_set(problem, TIER_E_BUSY, "DAMON",
 					"end whoever uses it, then: echo 0 > /" KDAMONDS
@@ -141,14 +163,14 @@ static int claim(struct damon *damon, struct tier_problem *problem)
 	return r;
 }
 
-int damon_claim(struct damon *ret, struct tier_problem *problem)
+int damon_claim_within(struct damon *ret, uint64_t wait_usec, struct tier_problem *problem)
 {
 	struct damon damon = DAMON_CLOSED;
 	int r = sysfs_open(&damon.sysfs, NULL);
 
 	if (r < 0)
 		return tier_problem_set(problem, r, "/sys", NULL, "cannot be read");
-	r = claim(&damon, problem);
+	r = claim(&damon, wait_usec, problem);
 	if (r) {
 		closep(&damon.lock);
 		sysfs_done(&damon.sysfs);
@@ -157,6 +179,11 @@ int damon_claim(struct damon *ret, struct tier_problem *problem)
 	damon.claimed = true;
 	*ret = damon;
 	return 0;
+}
+
+int damon_claim(struct damon *ret, struct tier_problem *problem)
+{
+	return damon_claim_within(ret, 0, problem);
 }
 
 void damon_done(struct damon *damon)
@@ -171,21 +198,20 @@ void damon_done(struct damon *damon)
 	*damon = DAMON_CLOSED;
 }
 
-int damon_begin(struct damon *damon, const char *operations, uint64_t sample_usec, uint64_t regions,
-		struct tier_problem *problem)
+int damon_begin_pace(struct damon *damon, const char *operations, const struct damon_pace *pace,
+		     struct tier_problem *problem)
 {
 	static const char attrs[] = CONTEXT "/monitoring_attrs";
 	const struct {
 		const char *file;
 		uint64_t value;
 	} numbers[] = {
-		{"intervals/sample_us", sample_usec},
-		/* Regions are merged and split at its end; by then the job is done. */
-		{"intervals/aggr_us", 1000 * sample_usec},
-		{"intervals/update_us", 1000 * sample_usec},
+		{"intervals/sample_us", pace->sample_usec},
+		{"intervals/aggr_us", pace->aggregate_usec},
+		{"intervals/update_us", pace->aggregate_usec},
 		/* The greatest first: there must never be more of the least. */
-		{"nr_regions/max", 4 * regions + 1000},
-		{"nr_regions/min", MAX(regions, 10)},
+		{"nr_regions/max", pace->max_regions},
+		{"nr_regions/min", MAX(pace->min_regions, 10)},
 	};
 	char path[256];
 	int r = set_number(damon, KDAMOND "/contexts/nr_contexts", 1, problem);
@@ -196,6 +222,20 @@ int damon_begin(struct damon *damon, const char *operations, uint64_t sample_use
 		r = set_number(damon, path, numbers[i].value, problem);
 	}
 	return r;
+}
+
+int damon_begin(struct damon *damon, const char *operations, uint64_t sample_usec, uint64_t regions,
+		struct tier_problem *problem)
+{
+	const struct damon_pace pace = {
+		.sample_usec = sample_usec,
+		/* Regions are merged and split at its end; by then the job is done. */
+		.aggregate_usec = 1000 * sample_usec,
+		.min_regions = regions,
+		.max_regions = 4 * regions + 1000,
+	};
+
+	return damon_begin_pace(damon, operations, &pace, problem);
 }
 
 int damon_targets(struct damon *damon, size_t count, struct tier_problem *problem)
@@ -272,7 +312,7 @@ int damon_scheme_get(struct damon *damon, unsigned index, const char *file, uint
 	return 0;
 }
 
-int damon_run(struct damon *damon, struct tier_problem *problem)
+int damon_start(struct damon *damon, struct tier_problem *problem)
 {
 	int r = write_file(damon, KDAMOND "/state", "on");
 
@@ -282,7 +322,29 @@ int damon_run(struct damon *damon, struct tier_problem *problem)
 	if (r < 0)
 		return tier_problem_set(problem, r, "DAMON", "see tierctl doctor",
 					"cannot be started");
-	return set(damon, KDAMOND "/state", "update_schemes_tried_bytes", problem);
+	return 0;
+}
+
+int damon_run(struct damon *damon, struct tier_problem *problem)
+{
+	int r = damon_start(damon, problem);
+
+	return r ?: set(damon, KDAMOND "/state", "update_schemes_tried_bytes", problem);
+}
+
+int damon_commit(struct damon *damon, struct tier_problem *problem)
+{
+	return set(damon, KDAMOND "/state", "commit", problem);
+}
+
+void damon_stop(struct damon *damon)
+{
+	(void)write_file(damon, KDAMOND "/state", "off");
+}
+
+int damon_look(struct damon *damon, struct tier_problem *problem)
+{
+	return set(damon, KDAMOND "/state", "update_schemes_tried_regions", problem);
 }
 
 int damon_stats(struct damon *damon, struct tier_problem *problem)

@@ -9,6 +9,10 @@
  * One kdamond with one context, by way of sysfs. It is made for a job, runs it, and goes: nothing runs in
  * between, and nobody else is kept from DAMON. Source: admin-guide/mm/damon/usage.
  */
+#define DAMON_KDAMONDS "sys/kernel/mm/damon/admin/kdamonds"
+#define DAMON_KDAMOND  DAMON_KDAMONDS "/0"
+#define DAMON_CONTEXT  DAMON_KDAMOND "/contexts/0"
+
 struct damon {
 	struct sysfs sysfs;
 	int lock;
@@ -23,6 +27,10 @@ struct damon {
  * What a process of ours that was killed has left is taken over.
  * 0; TIER_E_BUSY: somebody else has kdamonds, or the kernel's own monitoring runs; TIER_E_NOT_FOUND: the kernel has no DAMON; negative errno. */
 int damon_claim(struct damon *ret, struct tier_problem *problem);
+/* Waits so long for another process of ours to be done with it, then TIER_E_TIMEOUT. */
+int damon_claim_within(struct damon *ret, uint64_t wait_usec, struct tier_problem *problem);
+/* Has the kernel DAMON, and may this process use it? 0; TIER_E_NOT_FOUND; -EACCES, other negative errno. */
+int damon_check(const struct sysfs *sysfs, struct tier_problem *problem);
 /* Is there one of ours, of a process that runs or was killed? */
 bool damon_left(const struct sysfs *sysfs);
 /* Stops it and gives DAMON back. */
@@ -34,6 +42,14 @@ void damon_done(struct damon *damon);
  */
 int damon_begin(struct damon *damon, const char *operations, uint64_t sample_usec, uint64_t regions,
 		struct tier_problem *problem);
+
+/* The same for a job that goes on. @max_regions: how many the kernel makes of them at most. */
+struct damon_pace {
+	uint64_t sample_usec, aggregate_usec;
+	uint64_t min_regions, max_regions;
+};
+int damon_begin_pace(struct damon *damon, const char *operations, const struct damon_pace *pace,
+		     struct tier_problem *problem);
 
 struct damon_range {
 	uint64_t start, end;
@@ -57,6 +73,25 @@ int damon_scheme_get(struct damon *damon, unsigned index, const char *file, uint
 
 /* Starts it, and waits until each scheme has been carried out. Their tried_regions/total_bytes is there then. */
 int damon_run(struct damon *damon, struct tier_problem *problem);
+/* For a job that goes on: starts it; takes what is set anew while it runs; ends it, so that it can be begun anew. */
+int damon_start(struct damon *damon, struct tier_problem *problem);
+int damon_commit(struct damon *damon, struct tier_problem *problem);
+void damon_stop(struct damon *damon);
+/*
+ * Waits until each scheme has been carried out once more, and keeps its regions for damon_regions(). No signal ends that.
+ * -EINVAL, -ECANCELED: all targets have ended.
+ */
+int damon_look(struct damon *damon, struct tier_problem *problem);
+
+struct damon_region {
+	uint64_t start, end, accesses;
+};
+/* Each region of a scheme, ascending within a target. What @each returns ends it if it is not 0. */
+int damon_regions(const struct damon *damon, size_t scheme,
+		  int (*each)(void *userdata, const struct damon_region *region), void *userdata);
+
+/* Is a part of the kernel that lets nobody else have DAMON on? TIER_E_BUSY and who, else 0. */
+int damon_kernels_own(const struct sysfs *sysfs, struct tier_problem *problem);
 /* The schemes' stats. */
 int damon_stats(struct damon *damon, struct tier_problem *problem);
 

@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "damon.h"
 #include "file-replace.h"
+#include "tier-heat.h"
 #include "util.h"
 
 #define DAMON_STAT "sys/module/damon_stat/parameters/enabled"
@@ -46,7 +47,8 @@ static bool kdamond_left(void)
 {
 	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
 
-	return sysfs_open(&sysfs, NULL) == 0 && damon_left(&sysfs);
+	/* A map that is being taken is nothing that was left. */
+	return sysfs_open(&sysfs, NULL) == 0 && damon_left(&sysfs) && !tier_heat_runs();
 }
 
 bool tier_tiering_left(void)

@@ -2,63 +2,15 @@
 #include <inttypes.h>
 
 #include "clock.h"
+#include "node-ranges.h"
 #include "tiering-carry.h"
 #include "util.h"
 
 /* So many pages are looked at, each for a part of memory of the same size. */
 #define REGIONS 2000
 
-struct ranges {
-	struct damon_range *ranges;
-	size_t count;
-};
-
-static void ranges_done(struct ranges *ranges)
-{
-	free(ranges->ranges);
-}
-#define _cleanup_ranges_ __attribute__((cleanup(ranges_done)))
-
-/* The physical addresses of a mask's nodes: their memory blocks, adjacent ones as one. */
-static int read_ranges(const struct sysfs *sysfs, uint64_t mask, uint64_t block_bytes,
-		       struct ranges *ret)
-{
-	for (int node = 0; node < 64; node++) {
-		_cleanup_names_ struct sysfs_names blocks = {};
-		int r;
-
-		if (!(mask >> node & 1))
-			continue;
-		r = sysfs_list(sysfs, &blocks, "memory", "sys/devices/system/node/node%d", node);
-		if (r)
-			return r < 0 ? r : -ENODEV;
-		for (size_t i = 0; i < blocks.count; i++) {
-			uint64_t start = strtoull(blocks.names[i] + strlen("memory"), NULL, 10) *
-					 block_bytes;
-			struct damon_range *last = ret->count ? &ret->ranges[ret->count - 1] : NULL;
-
-			if (last && last->end == start) {
-				last->end += block_bytes;
-				continue;
-			}
-			last = array_grow(&ret->ranges, &ret->count, sizeof(*last));
-			if (!last)
-				return -ENOMEM;
-			*last = (struct damon_range){start, start + block_bytes};
-		}
-	}
-	return ret->count ? 0 : -ENODEV;
-}
-
-static int by_start(const void *a, const void *b)
-{
-	const struct damon_range *x = a, *y = b;
-
-	return x->start < y->start ? -1 : x->start > y->start;
-}
-
 /* What was touched, in the ranges alone. */
-static int add_scheme(struct damon *damon, unsigned index, const struct ranges *ranges,
+static int add_scheme(struct damon *damon, unsigned index, const struct node_ranges *ranges,
 		      struct tier_problem *problem)
 {
 	int r = damon_scheme(damon, index, "stat", 1, problem);
@@ -93,25 +45,20 @@ static int add_scheme(struct damon *damon, unsigned index, const struct ranges *
 int tiering_measure(const struct tier_tiering_nodes *nodes, const struct tier_tiering_step *step,
 		    struct tier_tiering_result *ret, struct tier_problem *problem)
 {
-	_cleanup_ranges_ struct ranges fast = {}, slow = {}, all = {};
+	_cleanup_node_ranges_ struct node_ranges fast = {}, slow = {}, all = {};
 	_cleanup_damon_ struct damon damon = DAMON_CLOSED;
 	struct tier_tiering_result result = {.act = step->act};
-	uint64_t begin = now_usec(), block_bytes = 0, bytes = 0;
-	char text[32];
+	uint64_t begin = now_usec(), bytes = 0;
 	int r = damon_claim(&damon, problem);
 
 	if (r)
 		return r;
-	r = sysfs_read_string(&damon.sysfs, text, sizeof(text),
-			      "sys/devices/system/memory/block_size_bytes");
-	block_bytes = r == 0 ? strtoull(text, NULL, 16) : 0;
-	r = r ?: read_ranges(&damon.sysfs, nodes->fast, block_bytes, &fast);
-	r = r ?: read_ranges(&damon.sysfs, nodes->slow, block_bytes, &slow);
-	r = r ?: read_ranges(&damon.sysfs, nodes->fast | nodes->slow, block_bytes, &all);
+	r = node_ranges_read(&damon.sysfs, nodes->fast, false, &fast);
+	r = r ?: node_ranges_read(&damon.sysfs, nodes->slow, false, &slow);
+	r = r ?: node_ranges_read(&damon.sysfs, nodes->fast | nodes->slow, false, &all);
 	if (r)
 		return tier_problem_set(problem, r < 0 ? r : -ENODEV, "tiering", NULL,
 					"cannot see where the nodes' memory is");
-	qsort(all.ranges, all.count, sizeof(*all.ranges), by_start);
 	for (size_t i = 0; i < all.count; i++)
 		bytes += all.ranges[i].end - all.ranges[i].start;
 

@@ -2,6 +2,7 @@
 """Promotion and demotion on Debian's kernel, whose own monitoring has DAMON, and which keeps nothing off shared memory."""
 
 import nodes
+from flying import refused
 from nodes import node_of
 
 HOST = ("--dram", "768M", "--cxl", "serial=1,size=256M,window=0", "--cxl", "serial=2,size=512M,window=1")
@@ -40,6 +41,17 @@ def case_the_kernels_monitoring(lab):
     a.run("cxl-tierd", "--release")
     assert monitoring(a) == "Y"
     a.start_daemon()
+
+
+def case_heat(lab):
+    """A map is not taken from the kernel's monitoring, and is when that has been ended."""
+    a = lab["A"]
+    refused(a.tierctl("heat", "1", "--for", "1s", check=False), "damon_stat", f"echo N > {STAT}")
+    assert monitoring(a) == "Y"
+    a.run(f"echo N >{STAT}")
+    told = a.tierctl("heat", "1", "--for", "1s", "--json").json()
+    a.run(f"echo Y >{STAT}")
+    assert told["outcome"] == "done" and told["snapshots"] > 0, told
 
 
 def case_shared_memory_online(lab):

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TIER_OS_NODE_RANGES_H
+#define TIER_OS_NODE_RANGES_H
+
+#include "damon.h"
+
+/* Physical addresses, ascending. */
+struct node_ranges {
+	struct damon_range *ranges;
+	size_t count;
+};
+
+/*
+ * Those of a mask's nodes: their memory blocks, adjacent ones as one. @online: without blocks that are offline.
+ * 0; -ENODEV if there are none; other negative errno.
+ */
+int node_ranges_read(const struct sysfs *sysfs, uint64_t mask, bool online,
+		     struct node_ranges *ret);
+void node_ranges_done(struct node_ranges *ranges);
+#define _cleanup_node_ranges_ __attribute__((cleanup(node_ranges_done)))
+
+#endif
