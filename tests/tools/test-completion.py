@@ -56,6 +56,7 @@ def test_units():
         assert read >= set(EVIL) | {"plain.service"}, found
         assert ("plain.service", "plain.service") in found, found
         assert offered(directory, "move", "--cgroup", "pl") == [("plain.service", "plain.service")]
+        assert ("host", "host") in offered(directory, "heat", "ho") and ("plain.service",) * 2 in offered(directory, "heat", "")
         # What has been typed of it is quoted, or not yet.
         for begun in "$(to", "\\$\\(to":
             assert [word for _, word in offered(directory, "move", "--cgroup", begun)] == [EVIL[0]], begun

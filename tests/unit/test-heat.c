@@ -248,8 +248,40 @@ TEST(each_process_has_a_row)
 	CHECK_EQ(heat->row_count, 6);
 	CHECK_EQ((int)cell(5, 0), 200);
 	/* The same addresses of others. */
-	for (size_t i = 0; i < 5; i++)
+	for (size_t i = 0; i < 5; i++) {
 		CHECK_EQ((int)cell(i, 0), -1);
+		CHECK_EQ((int)heat->rows[i].per_second, -1);
+	}
+}
+
+/* A snapshot that ends within a column has a part of it. */
+TEST(columns_share_snapshots)
+{
+	begin();
+	add_space(7, -1);
+	add_range(BASE, BASE + MIB);
+	for (unsigned i = 1; i <= 3; i++) {
+		add_snapshot(i * SEC / 3);
+		add_region(0, BASE, BASE + MIB, i == 2 ? 0 : 3 * i);
+	}
+	make(4, 2);
+	CHECK_EQ(heat->columns, 2);
+	/* A third of the time at 30 and a sixth at 0; a sixth at 0 and a third at 90. */
+	CHECK_EQ((int)(cell(0, 0) + 0.01), 20);
+	CHECK_EQ((int)(cell(0, 1) + 0.01), 60);
+}
+
+TEST(whatever_is_touched_is_counted_so)
+{
+	begin();
+	record.sample_usec = 1000;
+	add_space(7, -1);
+	add_range(BASE, BASE + MIB);
+	add_snapshot(SEC);
+	add_region(0, BASE, BASE + MIB, 1);
+	make(4, 8);
+	CHECK_EQ(heat->bins[0].bytes, 0);
+	CHECK_EQ(heat->bins[1].bytes, MIB);
 }
 
 /* One that comes late stands for all the time since the last; what nobody looked at is not cold. */
