@@ -35,6 +35,38 @@ void heat_choose_pace(const struct tier_heat_request *request, uint64_t bytes,
 	};
 }
 
+static int ascending(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+int heat_settle_pace(struct heat_record *record)
+{
+	_cleanup_free_ uint64_t *usec = calloc(record->snapshot_count + 1, sizeof(*usec));
+	uint64_t before = 0, usual;
+
+	if (!usec)
+		return -ENOMEM;
+	if (record->snapshot_count == 0)
+		return 0;
+	for (size_t i = 0; i < record->snapshot_count; i++) {
+		uint64_t end = MAX(record->snapshots[i].end_usec, before);
+
+		usec[i] = end - before;
+		before = end;
+	}
+	qsort(usec, record->snapshot_count, sizeof(*usec), ascending);
+	/* Not the middle: while regions are read, a snapshot may be missed. */
+	usual = usec[record->snapshot_count / 4];
+	if (usual <= record->aggregate_usec)
+		return 0;
+	record->sample_usec = usual / SAMPLES;
+	record->aggregate_usec = record->sample_usec * SAMPLES;
+	return 0;
+}
+
 unsigned heat_most_accesses(const struct heat_record *record)
 {
 	return record->sample_usec ? (unsigned)(record->aggregate_usec / record->sample_usec) : 0;

@@ -93,6 +93,12 @@ struct heat_pace {
 void heat_choose_pace(const struct tier_heat_request *request, uint64_t bytes,
 		      struct heat_pace *ret);
 
+/*
+ * The kernel looks later than it was told, by its timer and by what looking takes: the record's intervals become what its
+ * snapshots say. -ENOMEM.
+ */
+int heat_settle_pace(struct heat_record *record);
+
 /* ---- the map ---- */
 
 /* Addresses that are shown in a row, with a gap before the next of its space. */

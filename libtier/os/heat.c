@@ -341,6 +341,7 @@ int tier_heat_take(const struct tier_heat_request *request, tier_heat_progress p
 	r = r ?: watch(&run, problem);
 	if (r)
 		return r;
-	r = heat_map_new(&run.record, request->rows, request->columns, ret);
+	r = heat_settle_pace(&run.record);
+	r = r ?: heat_map_new(&run.record, request->rows, request->columns, ret);
 	return r ? tier_problem_set(problem, r, "heat", NULL, "cannot make the map") : 0;
 }
