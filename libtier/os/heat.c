@@ -127,7 +127,7 @@ static int read_host(struct heat_run *run, struct tier_problem *problem)
 					       own.ranges[i].start, own.ranges[i].end, 0);
 	}
 	if (r)
-		return tier_problem_set(problem, r, "host", NULL,
+		return tier_problem_set(problem, r, "host", "see tierctl list blocks",
 					"cannot see where the nodes' memory is");
 	return 0;
 }
