@@ -19,8 +19,7 @@ struct options {
 static int on_progress(void *userdata, uint64_t done_usec, uint64_t total_usec)
 {
 	if (!tool_common.json)
-		tool_progress_update(userdata, done_usec / 1000000, total_usec / 1000000,
-				     "seconds");
+		tool_progress_update(userdata, done_usec / 1000, total_usec / 1000, "ms");
 	return tool_interrupted();
 }
 

@@ -135,7 +135,7 @@ int tier_heat_to_json(const struct tier_heat *heat, char **ret)
 			SD_JSON_BUILD_PAIR_UNSIGNED("left_out_processes", record->left_out),
 			SD_JSON_BUILD_PAIR_UNSIGNED("hidden_processes", record->hidden),
 			SD_JSON_BUILD_PAIR_UNSIGNED("columns", heat->columns),
-			SD_JSON_BUILD_PAIR_REAL("peak_per_second", heat->peak),
+			SD_JSON_BUILD_PAIR_REAL("scale_per_second", heat->scale),
 			SD_JSON_BUILD_PAIR_REAL("hot_per_second", heat->hot),
 			SD_JSON_BUILD_PAIR_UNSIGNED("hot_bytes", heat->hot_bytes),
 			SD_JSON_BUILD_PAIR_VARIANT("histogram", bins),

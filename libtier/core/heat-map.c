@@ -182,10 +182,46 @@ static void add_snapshots(struct tier_heat *heat, struct sums *sums)
 			(uint64_t)MIN(bins[i] / (double)heat->elapsed_usec, BYTES_MAX);
 }
 
-static void fill(struct tier_heat *heat, const struct sums *sums)
-{
-	double most = 0;
+struct touched {
+	double per_second, touches;
+};
 
+static int hottest_first(const void *a, const void *b)
+{
+	const struct touched *x = a, *y = b;
+
+	return x->per_second > y->per_second ? -1 : x->per_second < y->per_second;
+}
+
+/*
+ * The rate that counts as high: the hottest that together have a tenth of all touches have it or more. A few pages that
+ * are touched all the time, as of a stack, would hide all else if it was theirs.
+ */
+static double high_rate(struct touched *list, size_t count)
+{
+	double sum = 0, high = 0, so_far = 0;
+
+	for (size_t i = 0; i < count; i++)
+		sum += list[i].touches;
+	if (count)
+		qsort(list, count, sizeof(*list), hottest_first);
+	for (size_t i = 0; i < count && list[i].touches > 0; i++) {
+		high = list[i].per_second;
+		so_far += list[i].touches;
+		if (so_far >= sum / 10)
+			break;
+	}
+	return high;
+}
+
+static int fill(struct tier_heat *heat, const struct sums *sums)
+{
+	size_t cells = heat->row_count * heat->columns;
+	_cleanup_free_ struct touched *of_cells = calloc(cells, sizeof(*of_cells));
+	_cleanup_free_ struct touched *of_rows = calloc(heat->row_count, sizeof(*of_rows));
+
+	if (!of_cells || !of_rows)
+		return -ENOMEM;
 	for (size_t i = 0; i < heat->row_count; i++) {
 		double seen = 0, touched = 0;
 
@@ -197,18 +233,20 @@ static void fill(struct tier_heat *heat, const struct sums *sums)
 					? per_second(&heat->record,
 						     sums->touched[cell] / sums->seen[cell])
 					: -1;
-			heat->peak = MAX(heat->peak, heat->cells[cell]);
+			of_cells[cell] = (struct touched){heat->cells[cell], sums->touched[cell]};
 			seen += sums->seen[cell];
 			touched += sums->touched[cell];
 		}
 		heat->rows[i].per_second =
 			seen > 0 ? per_second(&heat->record, touched / seen) : -1;
-		most = MAX(most, heat->rows[i].per_second);
+		of_rows[i] = (struct touched){heat->rows[i].per_second, touched};
 	}
-	heat->hot = most / 2;
+	heat->scale = high_rate(of_cells, cells);
+	heat->hot = high_rate(of_rows, heat->row_count) / 2;
 	for (size_t i = 0; i < heat->row_count; i++)
 		if (heat->hot > 0 && heat->rows[i].per_second >= heat->hot)
 			heat->hot_bytes += heat->rows[i].end - heat->rows[i].start;
+	return 0;
 }
 
 static int add_node(struct tier_heat *heat, int node, uint64_t bytes, bool hot)
@@ -300,8 +338,8 @@ int heat_map_new(struct heat_record *record, unsigned rows, unsigned columns,
 	if (r == 0) {
 		make_bins(heat);
 		add_snapshots(heat, &sums);
-		fill(heat, &sums);
-		r = add_nodes(heat);
+		r = fill(heat, &sums);
+		r = r ?: add_nodes(heat);
 	}
 	if (r) {
 		/* The caller still has it. */

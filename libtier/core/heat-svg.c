@@ -138,12 +138,13 @@ static void print_time_axis(FILE *out, const struct tier_heat *heat, unsigned y)
 
 static void print_legend(FILE *out, const struct tier_heat *heat, unsigned x, unsigned *y)
 {
-	print_text(out, x, *y, "head", "Touched so often a second, at most");
+	print_text(out, x, *y, "head", "Touched so often a second, up to");
 	*y += 10;
 	for (unsigned i = 0; i < HEAT_LEVELS; i++) {
 		char text[32];
 
-		snprintf(text, sizeof(text), "%.1f", heat_level_most(heat, i));
+		snprintf(text, sizeof(text), "%.1f%s", heat_level_most(heat, i),
+			 i + 1 < HEAT_LEVELS ? "" : " or more");
 		print_box(out, x, *y, 30, ROW, palette[i]);
 		print_text(out, x + 40, *y + ROW - 3, "start", text);
 		*y += ROW;

@@ -77,7 +77,7 @@ static void print_map(FILE *out, bool colours, const struct tier_heat *heat)
 
 static void print_legend(FILE *out, bool colours, const struct tier_heat *heat)
 {
-	fputs("\nTouched so often a second, at most:", out);
+	fputs("\nTouched so often a second, up to:", out);
 	for (unsigned i = 0; i < HEAT_LEVELS; i++) {
 		int before = -2;
 
@@ -85,7 +85,8 @@ static void print_legend(FILE *out, bool colours, const struct tier_heat *heat)
 		if (!colours)
 			fputc('\'', out);
 		print_cell(out, colours, (int)i, &before);
-		fprintf(out, "%s %6.1f", colours ? "\033[0m" : "'", heat_level_most(heat, i));
+		fprintf(out, "%s %6.1f%s", colours ? "\033[0m" : "'", heat_level_most(heat, i),
+			i + 1 < HEAT_LEVELS ? "" : " or more");
 	}
 	fputc('\n', out);
 }

@@ -5,9 +5,9 @@ unsigned heat_level(const struct tier_heat *heat, double per_second)
 {
 	double level;
 
-	if (per_second <= 0 || heat->peak <= 0)
+	if (per_second <= 0 || heat->scale <= 0)
 		return 0;
-	level = per_second / heat->peak * (HEAT_LEVELS - 1);
+	level = per_second / heat->scale * (HEAT_LEVELS - 1);
 	if (level >= HEAT_LEVELS - 1)
 		return HEAT_LEVELS - 1;
 	/* Whatever was touched at all is seen. */
@@ -16,7 +16,7 @@ unsigned heat_level(const struct tier_heat *heat, double per_second)
 
 double heat_level_most(const struct tier_heat *heat, unsigned level)
 {
-	return heat->peak * level / (HEAT_LEVELS - 1);
+	return heat->scale * level / (HEAT_LEVELS - 1);
 }
 
 void heat_bin_words(const struct tier_heat *heat, size_t bin, char *text, size_t size)

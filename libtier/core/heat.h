@@ -135,7 +135,7 @@ struct tier_heat {
 	struct heat_row *rows;
 	size_t row_count;
 	double *cells; /* touches a second: row by row; -1: not looked at */
-	double peak;   /* of the cells */
+	double scale;  /* the rate of the highest level, and beyond */
 	double hot;    /* a row of so many touches a second is hot; 0: nothing was touched */
 	uint64_t hot_bytes;
 	struct heat_bin bins[HEAT_BINS];
@@ -153,7 +153,7 @@ int heat_layout(struct tier_heat *heat, unsigned rows);
 
 #define HEAT_LEVELS 10
 
-/* 0: not touched; 9: as often as anything here. */
+/* 0: not touched; 9: as often as what is hot here, or more. */
 unsigned heat_level(const struct tier_heat *heat, double per_second);
 /* The most that a level stands for. */
 double heat_level_most(const struct tier_heat *heat, unsigned level);

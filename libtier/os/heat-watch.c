@@ -195,6 +195,7 @@ static int read_group(const char *cgroup, const struct sysfs *root, struct heat_
 static int read_one(int pid, const struct sysfs *root, struct heat_watches *watches,
 		    struct tier_problem *problem)
 {
+	struct process_identity identity;
 	struct heat_watch *watch;
 	char object[32];
 	int r;
@@ -202,9 +203,12 @@ static int read_one(int pid, const struct sysfs *root, struct heat_watches *watc
 	snprintf(object, sizeof(object), "process %d", pid);
 	watch = array_grow(&watches->list, &watches->count, sizeof(*watch));
 	r = watch ? watch_read(root, pid, watch) : -ENOMEM;
-	if (r == -ESRCH)
+	if (r == -ESRCH && mover_identify(root, pid, &identity) != 0)
 		return tier_problem_set(problem, TIER_E_NOT_FOUND, object, "see ps -e",
 					"there is no such process");
+	/* The kernel says so of who has none. */
+	if (r == -ESRCH)
+		r = 0;
 	if (r)
 		return tier_problem_set(problem, r, object, r == -EPERM ? "run as root" : NULL,
 					"cannot be looked at");

@@ -112,14 +112,24 @@ static int note_spaces(struct heat_run *run)
 
 static int read_host(struct heat_run *run, struct tier_problem *problem)
 {
-	int r = node_ranges_read(&run->root, UINT64_MAX, true, &run->ranges);
+	_cleanup_names_ struct sysfs_names nodes = {};
+	uint64_t mask = 0;
+	int r = sysfs_list(&run->root, &nodes, "node", "sys/devices/system/node");
 
+	for (size_t i = 0; i < nodes.count && r == 0; i++) {
+		unsigned long node = strtoul(nodes.names[i] + strlen("node"), NULL, 10);
+
+		mask |= node < 64 ? UINT64_C(1) << node : 0;
+	}
+	r = r > 0 ? -ENODEV : r;
+	r = r ?: node_ranges_read(&run->root, mask, true, &run->ranges);
 	for (int node = 0; node < 64 && r == 0; node++) {
 		_cleanup_node_ranges_ struct node_ranges own = {};
 		struct heat_space space = {.node = node};
 		uint32_t index;
 
-		if (node_ranges_read(&run->root, UINT64_C(1) << node, true, &own) != 0)
+		if (!(mask >> node & 1) ||
+		    node_ranges_read(&run->root, UINT64_C(1) << node, true, &own) != 0)
 			continue;
 		r = add_space(run, &space, &index);
 		for (size_t i = 0; i < own.count && r == 0; i++)

@@ -69,7 +69,6 @@ static void check_map(const struct tier_heat *heat, unsigned rows)
 	}
 	for (size_t i = 0; i < heat->row_count * heat->columns; i++) {
 		HOLDS(heat->cells[i] == -1 || heat->cells[i] >= 0);
-		HOLDS(heat->cells[i] <= heat->peak);
 		HOLDS(heat_level(heat, heat->cells[i]) < HEAT_LEVELS);
 	}
 }

@@ -158,7 +158,7 @@ TEST(hot_is_in_its_place)
 			CHECK_EQ(heat_level(heat, cell(row, column)), hot ? 9U : 0U);
 		}
 	}
-	CHECK_EQ((int)heat->peak, 100);
+	CHECK_EQ((int)heat->scale, 100);
 	CHECK_EQ((int)heat->rows[9].per_second, 50);
 	CHECK_EQ((int)heat->hot, 25);
 	CHECK_EQ(heat->hot_bytes, 4 * MIB);
@@ -210,6 +210,27 @@ TEST(nodes_by_address)
 	CHECK_EQ(heat->nodes[1].bytes, 64 * MIB);
 	CHECK_EQ(heat->nodes[1].hot_bytes, 32 * MIB);
 	CHECK_EQ(heat->columns, 1);
+}
+
+/* A page or two of a stack: what is hot of the rest is still told from what is not. */
+TEST(a_stack_does_not_hide_the_rest)
+{
+	begin();
+	add_space(7, -1);
+	add_range(BASE, BASE + 64 * MIB);
+	add_range(BASE + GIB, BASE + GIB + 8192);
+	for (unsigned i = 1; i <= 8; i++) {
+		add_snapshot(i * SEC / 8);
+		add_region(0, BASE, BASE + 48 * MIB, 0);
+		add_region(0, BASE + 48 * MIB, BASE + 64 * MIB, 3);
+		add_region(0, BASE + GIB, BASE + GIB + 8192, 20);
+	}
+	make(17, 8);
+	CHECK_EQ((int)heat->scale, 30);
+	CHECK_EQ((int)heat->hot, 15);
+	/* But for a row that has of both. */
+	CHECK(heat->hot_bytes >= 12 * MIB && heat->hot_bytes <= 20 * MIB);
+	CHECK_EQ(heat_level(heat, cell(heat->row_count - 1, 0)), 9);
 }
 
 /* Many ranges: the largest gaps are cut out, and the rows are no more than were asked for. */

@@ -143,7 +143,9 @@ def case_cgroup(lab):
         with load(a, within, evil) as (second, _, other_end):
             stream.wait(120)
     told = json.loads(stream.text())
-    assert {segment["pid"] for segment in told["segments"]} == {first, second}, told["segments"]
+    # Each has a child, which lets it share its processor.
+    pids = {segment["pid"] for segment in told["segments"]}
+    assert pids >= {first, second} and len(pids) == 4, pids
     assert {segment["name"] for segment in told["segments"]} == {"warm", "?]0;<b>&\"?"}, told["segments"]
     expect_hot_at_the_end([row for row in rows_of(told, pid=first) if overlap(row, end - (MIB << 20), end)], end)
     rows = [row for row in rows_of(told, pid=second) if overlap(row, other_end - (MIB << 20), other_end)]
