@@ -46,6 +46,9 @@ def case_the_kernels_monitoring(lab):
 def case_heat(lab):
     """A map is not taken from the kernel's monitoring, and is when that has been ended."""
     a = lab["A"]
+    nodes.configure(a, CONFIG % ("no", "no"))
+    expect_ended(a)
+    a.wait_for(f"grep -qx Y {STAT}", "the kernel's monitoring", 60)
     refused(a.tierctl("heat", "1", "--for", "1s", check=False), "damon_stat", f"echo N > {STAT}")
     assert monitoring(a) == "Y"
     a.run(f"echo N >{STAT}")
