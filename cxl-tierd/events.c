@@ -11,12 +11,19 @@ struct follower {
 	sd_varlink *link;
 };
 
+#define KINDS_MAX 32
+
 struct events {
 	sd_json_variant *list[TIER_EVENTS_MAX]; /* a ring */
 	uint64_t total;				/* ever put into it */
 	unsigned appended;			/* to the file, since it was last shortened */
 	bool failed; /* the file cannot be written, and that has been told */
 	struct follower *followers;
+	/* Since the start, by kind, which are constant strings. */
+	struct {
+		const char *kind;
+		uint64_t count;
+	} kinds[KINDS_MAX];
 };
 
 /* Tests and dumps have nothing to do with this machine's log. */
@@ -85,6 +92,27 @@ static void append(struct manager *manager, sd_json_variant *event)
 	events->failed = r < 0;
 }
 
+static void count(struct events *events, const char *kind)
+{
+	for (size_t i = 0; i < KINDS_MAX; i++) {
+		if (events->kinds[i].kind && !streq(events->kinds[i].kind, kind))
+			continue;
+		events->kinds[i].kind = kind;
+		events->kinds[i].count++;
+		return;
+	}
+}
+
+const char *events_kind(const struct manager *manager, size_t which, uint64_t *ret_count)
+{
+	const struct events *events = manager->events;
+
+	if (!events || which >= KINDS_MAX || !events->kinds[which].kind)
+		return NULL;
+	*ret_count = events->kinds[which].count;
+	return events->kinds[which].kind;
+}
+
 static void tell(struct follower *follower, sd_json_variant *event)
 {
 	_cleanup_(sd_json_variant_unrefp) sd_json_variant *array = NULL;
@@ -110,6 +138,7 @@ void events_add(struct manager *manager, int priority, const char *kind, const c
 	va_end(arguments);
 	printable(text);
 	log_decision(priority, object, kind, "%s", text);
+	count(manager->events, kind);
 	tier_uuid_format(&manager->boot, boot);
 	r = sd_json_buildo(&event, SD_JSON_BUILD_PAIR_UNSIGNED("usec", manager_now_usec()),
 			   SD_JSON_BUILD_PAIR_STRING("boot", boot),

@@ -14,6 +14,8 @@ void events_free(struct manager *manager);
 void events_add(struct manager *manager, int priority, const char *kind, const char *object,
 		sd_json_variant *details, const char *format, ...)
 	__attribute__((format(printf, 6, 7)));
+/* How many of a kind since the start; NULL: there are no more than @which kinds so far. */
+const char *events_kind(const struct manager *manager, size_t which, uint64_t *ret_count);
 /* Those that are kept, oldest first. */
 int events_to_json(struct manager *manager, uint64_t since_usec, sd_json_variant **ret);
 /* From now on the link is told of each. */

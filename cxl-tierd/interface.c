@@ -213,6 +213,15 @@ static SD_VARLINK_DEFINE_METHOD(Retire, COMMENT("Name of a CXL region"), IN(regi
 
 static SD_VARLINK_DEFINE_METHOD(Unretire, COMMENT("As Retired says"), IN(id, STRING, 0));
 
+static SD_VARLINK_DEFINE_METHOD(
+	Metrics,
+	COMMENT("openmetrics (default); textfile: Prometheus' text format, as node_exporter takes "
+		"it; json"),
+	IN(format, STRING, NULLABLE), COMMENT("Only families whose names begin so"),
+	IN(only, STRING, NULLABLE), COMMENT("The metrics; absent for json"),
+	OUT(text, STRING, NULLABLE), COMMENT("For json: as 'tierctl metrics --json'"),
+	OUT(families, OBJECT, ARRAY | NULLABLE));
+
 static SD_VARLINK_DEFINE_ERROR(Refused, COMMENT("What it happened to"), FIELD(object, STRING, 0),
 			       COMMENT("What was tried and what is in the way"),
 			       FIELD(text, STRING, 0), COMMENT("The next step, or empty"),
@@ -281,5 +290,7 @@ SD_VARLINK_DEFINE_INTERFACE(
 	SD_VARLINK_SYMBOL_COMMENT("Retire a memory block or an extent. Needs root unless dryRun"),
 	&vl_method_Retire, SD_VARLINK_SYMBOL_COMMENT("Take an entry off the list. Needs root"),
 	&vl_method_Unretire,
-	SD_VARLINK_SYMBOL_COMMENT("A precondition does not hold, or it failed"), &vl_error_Refused,
-	SD_VARLINK_SYMBOL_COMMENT("Only root may call this"), &vl_error_PermissionDenied);
+	SD_VARLINK_SYMBOL_COMMENT("Metrics of nodes, tiers, flows, portals, flights and events"),
+	&vl_method_Metrics, SD_VARLINK_SYMBOL_COMMENT("A precondition does not hold, or it failed"),
+	&vl_error_Refused, SD_VARLINK_SYMBOL_COMMENT("Only root may call this"),
+	&vl_error_PermissionDenied);

@@ -113,6 +113,7 @@ struct manager *manager_free(struct manager *manager)
 	ras_free(manager);
 	events_free(manager);
 	retired_free(manager);
+	metrics_free(manager);
 	sd_event_source_disable_unref(manager->beat_source);
 	portals_free(manager);
 	regions_free(manager);
@@ -279,6 +280,7 @@ int manager_start(struct manager *manager)
 	/* Before anything is onlined. */
 	r = events_start(manager);
 	r = r ?: retired_start(manager);
+	r = r ?: metrics_start(manager);
 	r = r ?: ras_start(manager);
 	if (r < 0) {
 		log_decision(LOG_ERR, "cxl-tierd", "failed", "events: %s", strerror(-r));

@@ -163,6 +163,7 @@ struct manager {
 	char tiering_told[384];		       /* why there is none */
 	struct tiering_choice *tiering_choice; /* tiering-choice.c; NULL: not of this machine */
 	struct weights *weights;	       /* weights.c; NULL: not of this machine */
+	struct metrics *metrics;	       /* metrics.c */
 };
 
 /* manager.c */
@@ -447,6 +448,7 @@ void tiering_look(struct manager *manager, const struct tier_topology *topology)
 void tiering_pause(struct manager *manager);
 /* Waits for that. */
 void tiering_stop(struct manager *manager);
+bool tiering_active(const struct manager *manager);
 /* Instead of a daemon that was killed. */
 int tiering_release(struct manager *manager);
 
@@ -484,6 +486,20 @@ int weights_apply(struct manager *manager, struct weights_outcome *ret,
 void weights_stop(struct manager *manager);
 /* Instead of a daemon that was killed; 0 or negative errno, told. */
 int weights_release(struct manager *manager);
+
+/* metrics.c, metrics-file.c */
+int metrics_start(struct manager *manager);
+void metrics_free(struct manager *manager);
+/* Nodes, their types or the configuration may have changed. */
+void metrics_look(struct manager *manager);
+/* What the process of tiering.c has done since it began; NULL: it has ended, and another begins at 0. */
+void metrics_tiering(struct manager *manager, const struct tier_tiering_counts *counts);
+/* Families whose names begin with @only, NULL: all; tier_metrics_free(). */
+int metrics_collect(struct manager *manager, const char *only, struct tier_metrics **ret,
+		    struct tier_problem *problem);
+/* The file of the configuration: begins, ends, or goes on to be written. */
+void metrics_file_look(struct manager *manager);
+void metrics_file_stop(struct manager *manager);
 
 /* resident.c: nothing of what onlines memory has to be paged in first */
 void resident_start(const struct manager *manager);

@@ -333,5 +333,6 @@ int manager_scan(struct manager *manager, bool everything, struct tier_problem *
 	prune_regions(manager);
 	beat_new_portals(manager);
 	flights_announce(manager);
+	metrics_look(manager);
 	return 0;
 }

@@ -32,6 +32,7 @@ struct worker {
 	uint64_t groups_usec;			  /* when they were read */
 	uint64_t turns[TIER_TIERING_PROMOTE + 1]; /* passes with turns so far, by act */
 	char ignored[512];			  /* the last policy that does not count, and why */
+	struct tier_tiering_counts counts;
 };
 
 /* Until then, or until the daemon has closed its end: false. */
@@ -62,7 +63,10 @@ static void cap(struct tier_tiering_step *step, const struct tier_tiering_sample
 /* A daemon that is busy does without. */
 static void report(const struct worker *worker, const struct tiering_message *message)
 {
-	(void)send(worker->socket, message, sizeof(*message), MSG_NOSIGNAL | MSG_DONTWAIT);
+	struct tiering_message counted = *message;
+
+	counted.counts = worker->counts;
+	(void)send(worker->socket, &counted, sizeof(counted), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void ignore(struct worker *worker, struct tier_problem *problem)
@@ -206,6 +210,7 @@ static bool step(struct worker *worker, struct tiering_message *message)
 			return false;
 		message->code = carry_out(worker, message);
 	}
+	tier_tiering_count(&worker->counts, &message->step, &message->result, message->code);
 	report(worker, message);
 	if (message->code == 0)
 		return true;

@@ -81,8 +81,10 @@ static bool take_messages(struct tiering *tiering)
 	ssize_t n;
 
 	while ((n = recv(tiering->socket, &message, sizeof(message), MSG_DONTWAIT)) ==
-	       (ssize_t)sizeof(message))
+	       (ssize_t)sizeof(message)) {
+		metrics_tiering(tiering->manager, &message.counts);
 		tell(tiering, &message);
+	}
 	return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
@@ -120,6 +122,9 @@ static int on_end(sd_event_source *source, const siginfo_t *info, void *userdata
 
 	tiering->pid = 0;
 	put_back();
+	if (tiering->socket >= 0)
+		(void)take_messages(tiering);
+	metrics_tiering(manager, NULL);
 	if (tiering->socket < 0) {
 		log_decision(LOG_INFO, object, "tiering-ended", "nothing is moved any more");
 		manager->tiering = tiering_free(tiering);
@@ -127,7 +132,6 @@ static int on_end(sd_event_source *source, const siginfo_t *info, void *userdata
 		(void)monitor_rescan(manager);
 		return 0;
 	}
-	(void)take_messages(tiering);
 	log_decision(LOG_WARNING, object, "tiering-ended",
 		     "the process that moves pages has ended by itself; there will be another in "
 		     "30 s");
@@ -194,6 +198,7 @@ static void end(struct tiering *tiering)
 	if (tiering->socket < 0)
 		return;
 	tiering->io = sd_event_source_disable_unref(tiering->io);
+	(void)take_messages(tiering);
 	close(tiering->socket);
 	tiering->socket = -1;
 }
@@ -237,6 +242,11 @@ void tiering_look(struct manager *manager, const struct tier_topology *topology)
 	manager->tiering = tiering;
 	log_decision(LOG_INFO, object, "tiering",
 		     "what is hot is fetched to DRAM, by DAMON: [Tiering] Tier=auto");
+}
+
+bool tiering_active(const struct manager *manager)
+{
+	return manager->tiering && manager->tiering->pid > 0;
 }
 
 void tiering_pause(struct manager *manager)

@@ -17,6 +17,7 @@ struct tiering_message {
 	uint64_t processes; /* that the last pass was over */
 	char group[192];    /* whose turn it was; empty: all that have no policy of their own */
 	enum tier_share_why why;
+	struct tier_tiering_counts counts; /* since it began: a packet that is dropped loses none */
 };
 
 struct tiering_request {

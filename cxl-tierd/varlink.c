@@ -329,7 +329,8 @@ int varlink_start(struct manager *manager)
 			varlink_on_begin, METHOD("AcceptFlight"), varlink_on_accept,
 			METHOD("EndFlight"), varlink_on_end, METHOD("Events"), varlink_on_events,
 			METHOD("Retired"), varlink_on_retired, METHOD("Retire"), varlink_on_retire,
-			METHOD("Unretire"), varlink_on_unretire);
+			METHOD("Unretire"), varlink_on_unretire, METHOD("Metrics"),
+			varlink_on_metrics);
 	if (r >= 0)
 		r = sd_varlink_server_bind_disconnect(manager->server, on_disconnect);
 	if (r >= 0)

@@ -17,6 +17,8 @@ int varlink_on_begin(sd_varlink *link, sd_json_variant *parameters, sd_varlink_m
 		     void *userdata);
 int varlink_on_accept(sd_varlink *link, sd_json_variant *parameters,
 		      sd_varlink_method_flags_t flags, void *userdata);
+int varlink_on_metrics(sd_varlink *link, sd_json_variant *parameters,
+		       sd_varlink_method_flags_t flags, void *userdata);
 int varlink_on_end(sd_varlink *link, sd_json_variant *parameters, sd_varlink_method_flags_t flags,
 		   void *userdata);
 

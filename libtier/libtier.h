@@ -27,5 +27,6 @@
 #include "tier-calibration.h"
 #include "tier-weights.h"
 #include "tier-tiering-kernel.h"
+#include "tier-metrics.h"
 
 #endif

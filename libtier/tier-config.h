@@ -121,6 +121,8 @@ struct tier_config {
 	uint64_t cut_off_usec;		/* [Daemon] CutOffSec=, default 30s */
 	bool recover;			/* [Daemon] Recover=, default yes */
 	char watchdog_device[256];	/* [Daemon] WatchdogDevice=; empty: none */
+	char metrics_file[256];		/* [Daemon] MetricsFile=; empty: none */
+	uint64_t metrics_usec;		/* [Daemon] MetricsSec=, default 15s */
 
 	enum tier_weights_policy weights;    /* [Tiering] InterleaveWeights=, default auto */
 	unsigned ordinary_interleave_weight; /* [Tiering] OrdinaryInterleaveWeight=; 0: none */

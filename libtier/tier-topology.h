@@ -254,6 +254,17 @@ int tier_topology_read(const char *sysroot, struct tier_topology **ret,
 int tier_topology_read_tiers(const char *sysroot, struct tier_topology *topology);
 
 /**
+ * tier_topology_keep_tiers() - the memory tiers of nodes that an earlier snapshot knows
+ * @topology: changed; a node's tier stays what it is for as long as the node has memory
+ * @earlier: may be NULL
+ *
+ * For whoever looks again and again. Pure.
+ *
+ * Return: is the tier of every node with memory known, so that nothing has to be read?
+ */
+bool tier_topology_keep_tiers(struct tier_topology *topology, const struct tier_topology *earlier);
+
+/**
  * tier_topology_to_json() - the snapshot as JSON text
  * @topology: borrowed
  * @ret_json: new string; free()

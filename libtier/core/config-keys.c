@@ -300,6 +300,18 @@ static int store_device(void *field, size_t bytes, const char *value, const char
 	return put(field, bytes, value, ret_reason);
 }
 
+/* node_exporter passes over files with other names. */
+static int store_metrics_file(void *field, size_t bytes, const char *value, const char **ret_reason)
+{
+	const char *name = strrchr(value, '/');
+	size_t length = name ? strlen(name) : 0;
+
+	if (value[0] && (value[0] != '/' || length < strlen("/x.prom") ||
+			 !streq(name + length - strlen(".prom"), ".prom")))
+		return refuse(ret_reason, "must be an absolute path that ends in .prom");
+	return put(field, bytes, value, ret_reason);
+}
+
 static int store_cpus(void *field, size_t bytes, const char *value, const char **ret_reason)
 {
 	if (store_unsigned(field, value, 1, 1024) < 0)
@@ -497,6 +509,8 @@ const struct config_key config_keys[] = {
 	DAEMON("CutOffSec", cut_off_usec, store_seconds, "30"),
 	DAEMON("Recover", recover, store_bool, "yes"),
 	DAEMON("WatchdogDevice", watchdog_device, store_device, NULL),
+	DAEMON("MetricsFile", metrics_file, store_metrics_file, NULL),
+	DAEMON("MetricsSec", metrics_usec, store_seconds, "15"),
 	TIERING("InterleaveWeights", weights, store_weights, "auto"),
 	TIERING("OrdinaryInterleaveWeight", ordinary_interleave_weight, store_interleave_weight,
 		NULL),

@@ -224,6 +224,24 @@ uint64_t topology_window_available(const struct tier_topology *topology,
 	}
 }
 
+bool tier_topology_keep_tiers(struct tier_topology *topology, const struct tier_topology *earlier)
+{
+	bool all = true;
+
+	for (size_t i = 0; i < topology->node_count; i++) {
+		struct tier_node *node = &topology->nodes[i];
+		const struct tier_node *before =
+			earlier ? tier_topology_node(earlier, node->id) : NULL;
+
+		if (!node->has_memory)
+			continue;
+		if (before && before->has_memory)
+			node->tier = before->tier;
+		all &= node->tier >= 0;
+	}
+	return all;
+}
+
 const struct tier_node *tier_topology_node(const struct tier_topology *topology, int id)
 {
 	for (size_t i = 0; i < topology->node_count; i++)

@@ -239,7 +239,7 @@ def test_permissions(directory):
         assert error == "PermissionDenied", (method, error)
         assert what == method and "root" in following, (what, following)
     # Whatever only looks is for everybody; so is a rehearsal.
-    for method in ("Ping", "GetInfo", "List", "Portals", "Flights", "Offers", "Events", "Retired"):
+    for method in ("Ping", "GetInfo", "List", "Portals", "Flights", "Offers", "Events", "Retired", "Metrics"):
         as_nobody(lambda: daemon.call(method))
     assert as_nobody(lambda: daemon.refused("Online", regions=["region99"], dryRun=True).error) == "Refused"
     assert digest(portal) == before

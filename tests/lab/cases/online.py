@@ -358,7 +358,8 @@ def case_without_privilege(lab):
         result = call(a, method, parameters, NOBODY)
         assert result.code != 0 and "PermissionDenied" in result.err + result.out, f"{method}: {result.out} {result.err}"
     for method, parameters in {"Ping": {}, "GetInfo": {}, "List": {}, "Plan": {"regions": [SECOND]},
-                               "Online": {"regions": [SECOND], "dryRun": True}, "Portals": {}, "Flights": {}}.items():
+                               "Online": {"regions": [SECOND], "dryRun": True}, "Portals": {}, "Flights": {},
+                               "Metrics": {}}.items():
         result = call(a, method, parameters, NOBODY)
         assert result.code == 0, f"{method}: {result.out} {result.err}"
     assert (blocks(a, FIRST), blocks(a, SECOND)) == before, "a refusal changed something"
@@ -371,7 +372,7 @@ def case_introspection(lab):
     methods = set(re.findall(r"^method (\w+)", text, re.M))
     assert {"Ping", "GetInfo", "List", "Plan", "Online", "Offline", "Portals", "Flights", "Offers", "Rescan", "Reload",
             "ApplyWeights", "BeginFlight", "AcceptFlight", "EndFlight", "Events", "Retired", "Retire",
-            "Unretire"} == methods, methods
+            "Unretire", "Metrics"} == methods, methods
     assert "error PermissionDenied" in text and "error Refused" in text, text
     assert "io.cxltier.Manager" in a.run("varlinkctl", "info", SOCKET).out
     daemons, tools = call(a, "List").json()["topology"], a.tierctl("list", "--json").json()

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""tierctl metrics on a host with a Switched and a private region, as Prometheus' own parsers read it."""
+
+import sys
+
+import nodes
+
+sys.path.append("/usr/lib/python3/dist-packages")
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics  # noqa: E402
+from prometheus_client.parser import text_string_to_metric_families as textfile  # noqa: E402
+
+KERNEL = "patched"
+ROTATES = True
+TOPOLOGY = None
+HOST = ("--dram", "768M", "--cpus", "1", "--cxl", "serial=1,size=512M", "--cxl", "serial=2,size=256M")
+FILE = "/run/cxl-tier/cxl-tier.prom"
+
+
+def setup(lab):
+    nodes.bring_up_own(lab, HOST, nodes.OPENED, {1: 512, 2: 256})
+
+
+def samples(text, parse):
+    return {(sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in parse(text) for sample in family.samples}
+
+
+def of(found, name, **labels):
+    return found[name, tuple(sorted(labels.items()))]
+
+
+def expect_nodes(host, found):
+    """As tierctl nodes and the kernel have it."""
+    said = host.tierctl("nodes", "--json").json()["nodes"]
+    assert {node["class"] for node in said} == {"dram", "cxl"}, said
+    for node in said:
+        labels = {"node": str(node["node"]), "tier": node["class"]}
+        assert of(found, "cxltier_node_size_bytes", **labels, type=node["type"],
+                  region=",".join(node["regions"])) == node["total_bytes"], node
+        text = host.run("cat", f"/sys/devices/system/node/node{node['node']}/vmstat").out
+        counters = dict(line.split() for line in text.splitlines())
+        assert of(found, "cxltier_node_promoted_bytes_total", **labels) == int(counters["pgpromote_success"]) * 4096
+        for by in "kswapd", "direct", "khugepaged", "proactive":
+            assert of(found, "cxltier_node_demoted_bytes_total", **labels, by=by) <= int(counters[f"pgdemote_{by}"]) * 4096
+        assert of(found, "cxltier_memory_tier_node_info", node=str(node["node"]), memory_tier=str(node["tier"])) == 1
+
+
+def case_metrics(lab):
+    a = lab["A"]
+    found = samples(a.run(*nodes.NOBODY, "tierctl", "metrics").out, openmetrics)
+    expect_nodes(a, found)
+    assert of(found, "cxltier_portals", state="usable") == 0 and of(found, "cxltier_retired_entries") == 0
+    assert of(found, "cxltier_events_total", kind="poison") == 0 and of(found, "cxltier_tiering_active") == 0
+    expect_nodes(a, samples(a.tierctl("metrics", "--textfile").out, textfile))
+
+
+def retired(host):
+    found = samples(host.tierctl("metrics").out, openmetrics)
+    return {dict(labels).get("serial", "entries"): value for (name, labels), value in found.items()
+            if name.startswith("cxltier_retired_")}
+
+
+def case_retired_memory(lab):
+    """A person retires a block: it is counted, in the events as well."""
+    a = lab["A"]
+    region = nodes.region_of(a, 2)["name"]
+    a.tierctl("retire", region, "--offset", "0")
+    assert retired(a) == {"entries": 1, "0x2": 4096}, retired(a)
+    a.wait_for("tierctl metrics | grep -q 'cxltier_events_total{kind=\"retired\"} [1-9]'", "the event", 60)
+    entry = a.tierctl("retired", "--json").json()[0]["id"]
+    a.tierctl("unretire", entry)
+    assert retired(a) == {"entries": 0}, retired(a)
+
+
+def case_file_and_end(lab):
+    """A file for node_exporter, as long as there is a daemon; without it what can be read is printed."""
+    a = lab["A"]
+    assert a.run("test", "-e", FILE, check=False).code != 0, "nobody has asked for it"
+    nodes.configure(a, nodes.OPENED + f"[Daemon]\nMetricsFile={FILE}\nMetricsSec=0.5\n")
+    a.wait_for(f"test -s {FILE}", "the file", 30)
+    expect_nodes(a, samples(a.run("cat", FILE).out, textfile))
+    a.stop_daemon()
+    assert a.run("test", "-e", FILE, check=False).code != 0, "it is still there"
+    result = a.tierctl("metrics")
+    expect_nodes(a, samples(result.out, openmetrics))
+    assert "cxl-tierd does not run" in result.err and result.err.count("\n") == 1, result.err
+    a.write(nodes.CONFIG, nodes.OPENED)
+    a.start_daemon()
