@@ -28,5 +28,6 @@
 #include "tier-weights.h"
 #include "tier-tiering-kernel.h"
 #include "tier-metrics.h"
+#include "tier-top.h"
 
 #endif

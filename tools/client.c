@@ -10,6 +10,8 @@
 /* Onlining a large region under load, or scrubbing a flight's extents, takes its time. */
 #define TIMEOUT_USEC (UINT64_C(15) * 60 * 1000000)
 
+#define TRY_USEC UINT64_C(1000000)
+
 struct client {
 	sd_varlink *link;
 };
@@ -74,6 +76,23 @@ bool client_daemon_hears_errors(void)
 	}
 	sd_varlink_close_unref(link);
 	return does;
+}
+
+void client_try(const char *method, sd_json_variant *parameters, sd_json_variant **ret_reply)
+{
+	sd_json_variant *reply = NULL;
+	const char *error = NULL;
+	sd_varlink *link;
+	char name[128];
+
+	*ret_reply = NULL;
+	if (connect_daemon(&link) < 0)
+		return;
+	sd_varlink_set_relative_timeout(link, TRY_USEC);
+	snprintf(name, sizeof(name), INTERFACE "%s", method);
+	if (sd_varlink_call(link, name, parameters, &reply, &error) >= 0 && !error)
+		*ret_reply = sd_json_variant_ref(reply);
+	sd_varlink_close_unref(link);
 }
 
 static const char *field(sd_json_variant *object, const char *key)

@@ -23,6 +23,9 @@ bool client_daemon_hears_errors(void);
 /* What fetches hot memory, as GetInfo has it, and why not the better one; "" if it does not run, or does not say. */
 void client_daemon_tiering(char mechanism[static 16], char reason[static 400]);
 
+/* A call of which nothing is printed whatever comes of it; *@ret_reply is NULL then. It waits for a second. */
+void client_try(const char *method, sd_json_variant *parameters, sd_json_variant **ret_reply);
+
 /*
  * One call on a connection of its own.
  * @parameters: borrowed, NULL for none

@@ -16,6 +16,7 @@ static const struct tool_verb verbs[] = {
 	{"weights", "", "show the weights of weighted interleave, what they should be, and why",
 	 cmd_weights},
 	{"calibrate", "", "measure bandwidth and latency of each node's memory", cmd_calibrate},
+	{"top", "", "show nodes, flows between them, and who has memory where", cmd_top},
 	{"metrics", "", "print metrics in the formats of Prometheus", cmd_metrics},
 	{"events", "", "show errors of memory and what was done about them", cmd_events},
 	{"retired", "", "list memory that is not to be used again", cmd_retired},

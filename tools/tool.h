@@ -137,6 +137,7 @@ int cmd_offline(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_weights(int argc, char **argv);
 int cmd_calibrate(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
 int cmd_events(int argc, char **argv);
 int cmd_retired(int argc, char **argv);

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""tierctl metrics on a host with a Switched and a private region, as Prometheus' own parsers read it."""
+"""tierctl metrics and top on a host with a Switched and a private region: what Prometheus' own parsers make of the one,
+and whose memory the other finds where."""
 
 import sys
 
 import nodes
+from nodes import hog, node_of
 
 sys.path.append("/usr/lib/python3/dist-packages")
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics  # noqa: E402
@@ -86,3 +88,28 @@ def case_file_and_end(lab):
     assert "cxl-tierd does not run" in result.err and result.err.count("\n") == 1, result.err
     a.write(nodes.CONFIG, nodes.OPENED)
     a.start_daemon()
+
+
+def rows(host, kind, *words):
+    said = host.tierctl("top", "--once", "--json", *words).json()
+    assert {node["node"] for node in said["nodes"]} >= {0, node_of(host, 1)}, said
+    return said[kind]
+
+
+def case_top(lab):
+    """A unit's and a process' memory, and that it lies on a typed node."""
+    a = lab["A"]
+    typed, own = node_of(a, 1), node_of(a, 2)
+    with nodes.cgroup(a, "crowd") as within, \
+            hog(a, 48, "small", wrap=("numactl", f"--membind={typed}"), within=within) as it:
+        assert it.pages_on(typed) >= 48 << 8
+        for kind, words, key, value in (("units", (), "cgroup", "/crowd"),
+                                        ("processes", ("--processes",), "pid", it.pid)):
+            row, = [row for row in rows(a, kind, *words) if row.get(key) == value]
+            parts = {part["node"]: part for part in row["nodes"]}
+            assert 47 << 20 <= parts[typed]["bytes"] < 64 << 20 and parts[typed]["type"] == "Switched", row
+            assert own not in parts, row
+        text = a.tierctl("top", "--once").out
+        assert max(map(len, text.splitlines())) <= 80, text
+        assert any(line.startswith("crowd ") for line in text.splitlines()), text
+    assert not [row for row in rows(a, "units") if row["cgroup"] == "/crowd"]

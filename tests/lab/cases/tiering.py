@@ -41,6 +41,7 @@ def case_fetches_what_is_hot(lab):
         moved = {family["name"]: family["samples"] for family in a.tierctl("metrics", "--json").json()}
         promoted, = [it["value"] for it in moved["cxltier_tiering_moved_bytes"] if it["labels"]["reason"] == "hot"]
         assert promoted >= 10 << 20 and moved["cxltier_tiering_active"][0]["value"] == 1, moved
+        assert "Tier=auto promotes" in a.tierctl("top", "--once").out.splitlines()[0]
     assert re.search(r"tiering: \d+ KiB of at most \d+ moved .* hot, and on a slow node", a.daemon.text()), a.daemon.text()
     tier(a, "no")
     expect_ended(a)
