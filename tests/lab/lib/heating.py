@@ -26,7 +26,7 @@ def prepare(host):
     """What heat() needs."""
     if not os.path.exists(_PROGRAM) or os.stat(_PROGRAM).st_mtime < os.stat(_SOURCE).st_mtime:
         new = f"{_PROGRAM}.{os.getpid()}"
-        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", new, _SOURCE], check=True)
+        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", new, _SOURCE, "-lm"], check=True)
         os.rename(new, _PROGRAM)
     host.push(_PROGRAM, "/usr/local/bin/heat")
 
