@@ -34,14 +34,16 @@ TITLE = "Tiering: accesses served by DRAM, of what could be, and what it takes"
 MISSES_PASS = True
 QUICK = bool(os.environ.get("QUICK"))
 HOST = "T"
-# So little DRAM would be full of the loads' pages to the last one, and the kernel without page tables for them: it has a
-# zone of its own, of which RESERVE keeps a part free.
-MACHINE = ["--dram", "512M", "--cpus", "2", "--kernel", "stock", "--cxl", "serial=1,size=1280M",
-           "--append", "movablecore=288M"]
-RESERVE = "echo '256 48 32 0 0' >/proc/sys/vm/lowmem_reserve_ratio"
+MACHINE = ["--dram", "512M", "--cpus", "2", "--kernel", "stock", "--cxl", "serial=1,size=1280M"]
+# As a Debian host has it, a little: else, with DRAM full of pages that nobody may move, there is none for page tables, and
+# the OOM killer comes while the CXL memory is half empty.
+SWAP = ("modprobe zram; echo 128M >/sys/block/zram0/disksize; mkswap /dev/zram0 >/dev/null; swapon /dev/zram0; "
+        "grep -q zram /proc/swaps")
 MIB, HOT_MIB = 1100, 192
 PHASES = 2
-PHASE_SECONDS = 20 if QUICK else 45
+PHASE_SECONDS = 20 if QUICK else 40
+# Before the first load, and after each beginning: what feeds back on itself needs some of it.
+SETTLE_SECONDS = 30
 # At the end, when nothing changes any more.
 STILL_SECONDS = 15 if QUICK else 25
 TOUCHES_PER_SECOND = 300000
@@ -102,18 +104,35 @@ def bring_up(lab, heat):
     for source, target in ((heat, HEAT), *((f"tests/bench/guest/{name}.py", f"/usr/local/lib/{name}.py")
                                            for name in ("tiering", "tiering-valkey", "tiering-sqlite"))):
         lab.host("push", HOST, source, target)
-    lab.run(RESERVE)
+    lab.run(SWAP)
     lab.run("mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing")
     lab.run("\n".join([*start_daemon("no"), CREATE_REGION, *STOP_DAEMON]))
 
 
 def measure(lab, peer, load):
-    """The lines of tests/bench/guest/tiering.py."""
+    """The lines of tests/bench/guest/tiering.py; whoever moves pages goes on after a load that knows where they are."""
     seconds = PHASES * PHASE_SECONDS + load["still_seconds"]
-    lab.run("\n".join(peer["begin"]), timeout=600)
+    if load["exact"] and not peer["moves"]:
+        # Nothing will be otherwise later.
+        seconds = PHASE_SECONDS + tiering_shares.SETTLED_SECONDS
+    end = "" if load["exact"] else "\n".join(["set -e", *peer["end"], ":"])
     text = lab.host("exec", HOST, "--no-stdin", "--", "python3", "-I", "-S", "/usr/local/lib/tiering.py", str(seconds),
-                    "set -e\n" + "\n".join(peer["end"] or [":"]), *map(str, load["command"]), timeout=seconds + 900)
+                    end, *map(str, load["command"]), timeout=seconds + 900)
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+def measure_all(lab, name, peer, loads):
+    runs, running = {}, False
+    for load in loads:
+        begin = time.monotonic()
+        if not running:
+            lab.run("\n".join(peer["begin"]), timeout=600)
+            if peer["moves"]:
+                time.sleep(SETTLE_SECONDS)
+        running = loads[load]["exact"]
+        runs[load] = measure(lab, peer, loads[load])
+        say(f"{load}, {name}: {time.monotonic() - begin:.0f} s")
+    return runs
 
 
 def choose(variable, all_of_them, quick):
@@ -203,11 +222,7 @@ def run():
             for name, peer in peers.items():
                 bring_up(lab, heat)
                 versions = versions or lab.run(VERSIONS)
-                runs[name] = {}
-                for load in loads:
-                    begin = time.monotonic()
-                    runs[name][load] = measure(lab, peer, loads[load])
-                    say(f"{load}, {name}: {time.monotonic() - begin:.0f} s")
+                runs[name] = measure_all(lab, name, peer, loads)
                 if name == OURS:
                     pathlib.Path("build/bench/tiering-cxl-tierd.log").write_text(lab.run("cat /run/cxl-tierd.log"))
                 lab.down()
@@ -222,7 +237,7 @@ def report(runs, versions, peers, loads):
                       for load in loads} for name in peers}
     out = pathlib.Path("build/bench")
     (out / "tiering-runs.json").write_text(json.dumps({
-        "machine": MACHINE, "reserve": RESERVE, "versions": versions.splitlines(), "loads": loads, "peers": peers,
+        "machine": MACHINE, "swap": SWAP, "versions": versions.splitlines(), "loads": loads, "peers": peers,
         "dram_mib_that_a_load_has_had": round(capacity / 256, 1) if capacity else None,
         "share_of_dram": round(capacity / 256 / MIB, 4) if capacity else None,
         "results": results, "runs": runs}) + "\n")

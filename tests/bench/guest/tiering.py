@@ -2,10 +2,10 @@
 """usage, in an emulated host: tiering.py SECONDS END LOAD...
 
 Runs LOAD, and from the moment that it says "touched" on passes on its lines of JSON, for SECONDS, each with the time as
-"at". Every second in between {"counters": {...}}: pages moved, by the kernel's reason (mm_migrate_pages), /proc/vmstat,
+"at". Every five in between {"counters": {...}}: pages moved, by the kernel's reason (mm_migrate_pages), /proc/vmstat,
 nanoseconds of processor time by name of the task (sched_stat_runtime, which knows those that have ended, too), and what
 is resident of cxl-tierd. Then END, a shell command, ends whoever moves pages, and {"seen": {...}} says by DAMON's
-sampling how many accesses go to which node.
+sampling how many accesses go to which node; not if END is empty.
 """
 
 import glob
@@ -164,7 +164,7 @@ def seen():
 
 
 def count(counters, begin, over):
-    while not over.wait(1):
+    while not over.wait(5):
         say(at=round(time.monotonic() - begin, 2), counters=counters.read())
 
 
@@ -198,8 +198,9 @@ def main(words):
         thread.join()
         say(at=round(time.monotonic() - begin, 2), counters=counters.read())
         # The load goes on: what it says fits into the pipe.
-        subprocess.run(["sh", "-c", end], check=True, stdout=sys.stderr)
-        say(seen=seen())
+        if end:
+            subprocess.run(["sh", "-c", end], check=True, stdout=sys.stderr)
+            say(seen=seen())
     finally:
         over.set()
         # With what it has started.

@@ -5,16 +5,16 @@
 _KERNEL_OFF = ["echo 0 >/proc/sys/kernel/numa_balancing", "echo 0 >/sys/kernel/mm/numa/demotion_enabled"]
 
 # scripts/mem_tier.sh of damo: node 0 is the fast one here as well. Its goals are 0.5 % free and 99.7 % used, of a node of
-# which the kernel keeps about 0.2 % free (64 GiB, say): 2.5 and 1.5 times that. Of this host's node 0 it keeps 2.3 %, so
+# which the kernel keeps about 0.2 % free (64 GiB, say): 2.5 and 1.5 times that. Of this host's node 0 it keeps 1.2 %, so
 # that with the script's own figures demotion never begins, and promotion finds no room: they are scaled with it.
 _DAMO = """damo start \
 --numa_node 0 --monitoring_intervals_goal 4% 3 5ms 10s \
 --damos_action migrate_cold 1 --damos_access_rate 0% 0% --damos_apply_interval 1s \
---damos_quota_interval 1s --damos_quota_space 200MB --damos_quota_goal node_mem_free_bp 5.8% 0 \
+--damos_quota_interval 1s --damos_quota_space 200MB --damos_quota_goal node_mem_free_bp 3% 0 \
 --damos_filter reject young \
 --numa_node 1 --monitoring_intervals_goal 4% 3 5ms 10s \
 --damos_action migrate_hot 0 --damos_access_rate 5% max --damos_apply_interval 1s \
---damos_quota_interval 1s --damos_quota_space 200MB --damos_quota_goal node_mem_used_bp 96.5% 0 \
+--damos_quota_interval 1s --damos_quota_space 200MB --damos_quota_goal node_mem_used_bp 98.2% 0 \
 --damos_filter allow young --damos_nr_quota_goals 1 1 --damos_nr_filters 1 1 \
 --nr_targets 1 1 --nr_schemes 1 1 --nr_ctxs 1 1"""
 
@@ -47,7 +47,7 @@ PEERS = {
         "begin": [*_KERNEL_OFF, "damo module stat write enabled N", _DAMO], "end": ["damo stop"], "moves": ["damon"],
         "source": "damo, scripts/mem_tier.sh, its authors' example of memory tiering (added after 2.8.3, which takes all "
                   "of its options), the same policy and figures as Linux, samples/damon/mtier.c; the goals of 0.5 % free "
-                  "and 99.7 % used are 5.8 % and 96.5 %, the same multiples of what the kernel keeps free of a small node"},
+                  "and 99.7 % used are 3 % and 98.2 %, the same multiples of what the kernel keeps free of a small node"},
     "cxl-tierd": {
         "begin": [*_KERNEL_OFF, *start_daemon("auto")], "end": STOP_DAEMON, "moves": ["damon"],
         "source": "docs/tiering.md, cxl-tierd.conf(5): Tier=auto, all else by default"},

@@ -79,7 +79,7 @@ def summary(load, run, reasons, capacity_pages):
         "vmstat": _difference(found[-1][1]["vmstat"], found[0][1]["vmstat"]),
         "processor": workers, "system_time": system, "resident_kib": found[-1][1]["resident"],
     }
-    seen = next(line["seen"] for line in run if "seen" in line)
+    seen = next((line["seen"] for line in run if "seen" in line), {})
     if sum(seen.values()):
         result["seen_share"] = round(seen.get("0", 0) / sum(seen.values()), 4)
     if not load["exact"]:
