@@ -61,7 +61,7 @@ struct tier_heat;
  *
  * Uses one kdamond, which is gone afterwards. While it runs nobody else of cxl-tier has DAMON. What a process
  * that was killed meanwhile has left is put back by tier_tiering_end(), and by whoever uses DAMON next.
- * Source: admin-guide/mm/damon/usage; Linux 6.17 for the mark that tells ours from others'.
+ * Source: admin-guide/mm/damon/usage, admin-guide/mm/pagemap; what this needs of them is there in Linux 7.2.
  *
  * Return: 0, also if it was cut short after at least one snapshot; TIER_E_BUSY if somebody else uses DAMON;
  * TIER_E_NOT_FOUND if the kernel has none, or the process or cgroup is not there; TIER_E_REFUSED if it has no
