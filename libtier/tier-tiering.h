@@ -91,6 +91,13 @@ struct tier_tiering_sample {
 
 #define TIER_TIERING_TRIES 6
 
+/* Of measurements between which nothing was moved, the newer ones weigh more. */
+struct tier_tiering_evidence {
+	int64_t hot_bytes; /* what is hot on slow nodes, summed up */
+	uint64_t hits;	   /* the sum's variance, in units of the sample */
+	uint64_t weight;   /* of all of them, 1024 for the last */
+};
+
 /* What is remembered of a group from one step to the next. All zero is one that is new. */
 struct tier_tiering_state {
 	bool begun;
@@ -107,6 +114,8 @@ struct tier_tiering_state {
 	bool confirmed;		    /* the demand was seen twice */
 	bool halved;		    /* the last measurement is in half the window */
 	uint64_t touched_bytes;	    /* on slow nodes, in the whole window */
+	uint64_t touched_all_bytes; /* ... and on fast nodes, too */
+	struct tier_tiering_evidence evidence;
 	uint64_t demand_bytes;	    /* of that, what is hot */
 	bool judge;		    /* a round was made since */
 	uint64_t before_bytes;	    /* the demand before that round */

@@ -130,6 +130,7 @@ static void search_again(const struct tier_tiering_policy *policy,
 	state->window_usec = MIN(WINDOW_FIRST_USEC, window_max(policy, sample, state));
 	state->searching = true;
 	state->tried = 0;
+	state->evidence = (struct tier_tiering_evidence){};
 	state->usual_bytes = 0;
 	state->moved_bytes = 0;
 }
@@ -158,6 +159,7 @@ static void choose_window(struct tier_tiering_state *state, uint64_t share_bytes
 		best_percent = percent + 4;
 		best = i + 1;
 	}
+	state->evidence = (struct tier_tiering_evidence){};
 	state->window_usec = state->first_usec >> best;
 	state->usual_touched_bytes = state->tried_bytes[best];
 	state->searching = false;
@@ -221,18 +223,46 @@ static void rest(const struct tier_tiering_policy *policy, const struct tier_tie
 }
 
 /*
+ * What twice the half less the whole is if all pages, on fast nodes and slow ones, are touched with the same rate: if
+ * p of them are in the whole, 1 - sqrt(1 - p) are in the half, and the square of that is left. Half of it is taken
+ * off: p has what is hot in it as well.
+ */
+static uint64_t if_all_were_alike(const struct tier_tiering_sample *sample,
+				  const struct tier_tiering_state *state)
+{
+	const uint64_t one = UINT64_C(1) << 15;
+	uint64_t all = sample->group_fast_bytes + sample->group_slow_bytes;
+	uint64_t touched = MIN(state->touched_all_bytes, all);
+	uint64_t half = one - square_root(one * one / 1024 * (1024 - touched / MAX(all / 1024, 1)));
+
+	return sample->group_slow_bytes / one * half / one * half;
+}
+
+/*
  * Of what was touched on slow nodes, that which is hot. Of pages that are touched now and then, half as many
  * are in half the window; those that are touched all the time are in it as well as in the whole. So twice the
  * half, less the whole, has these alone: 2 (1 - exp(-rs/2)) - (1 - exp(-rs)) of the pages that are touched
  * with rate r, which is 0.002 for rs = 0.1, and 0.75 for rs = 4. 0 if it may be chance.
+ *
+ * Measurements between which nothing was moved count together, the older ones less and less: what one cannot
+ * tell from chance, four can.
  */
-static uint64_t hot_of(uint64_t whole_bytes, uint64_t half_bytes, uint64_t unit_bytes)
+static uint64_t hot_of(const struct tier_tiering_sample *sample, struct tier_tiering_state *state,
+		       uint64_t half_bytes, uint64_t unit_bytes)
 {
-	uint64_t hot = saturating_sub(2 * half_bytes, whole_bytes);
-	uint64_t hits = (4 * half_bytes + whole_bytes) / MAX(unit_bytes, PAGE_BYTES);
+	uint64_t whole_bytes = state->touched_bytes;
+	uint64_t unit = MAX(unit_bytes, PAGE_BYTES);
+	struct tier_tiering_evidence *e = &state->evidence;
 
+	e->hot_bytes = e->hot_bytes * 3 / 4 + 2 * (int64_t)half_bytes - (int64_t)whole_bytes -
+		       (int64_t)if_all_were_alike(sample, state) / 2;
+	/* The variance, in units. */
+	e->hits = e->hits * 9 / 16 + (4 * half_bytes + whole_bytes) / unit;
+	e->weight = e->weight * 3 / 4 + 1024;
 	/* Two standard deviations. */
-	return hot > 2 * square_root(hits) * unit_bytes ? hot : 0;
+	if (e->hot_bytes <= (int64_t)(2 * square_root(e->hits) * unit))
+		return 0;
+	return (uint64_t)e->hot_bytes / e->weight * 1024;
 }
 
 /* Has the demand fallen by what was moved of it? */
@@ -360,7 +390,7 @@ static void after_measurement(const struct tier_tiering_policy *policy,
 
 	if (state->halved) {
 		state->halved = false;
-		state->demand_bytes = hot_of(state->touched_bytes, slow, result->unit_bytes);
+		state->demand_bytes = hot_of(sample, state, slow, result->unit_bytes);
 		decide(policy, sample, state, step);
 		return;
 	}
@@ -376,6 +406,7 @@ static void after_measurement(const struct tier_tiering_policy *policy,
 		return;
 	}
 	state->touched_bytes = slow;
+	state->touched_all_bytes = touched;
 	if (slow <= little) {
 		state->demand_bytes = slow;
 		decide(policy, sample, state, step);
@@ -460,6 +491,7 @@ static void after_promotion(const struct tier_tiering_sample *sample,
 	/* Of what was moved, only the hot part can be missing from the demand. */
 	state->moved_bytes += result->moved_bytes / 1024 *
 			      (state->demand_bytes / MAX(state->touched_bytes / 1024, 1));
+	state->evidence = (struct tier_tiering_evidence){};
 	step->reason = TIER_TIERING_MOVED;
 	measure_at(state, sample->now_usec, step);
 }
