@@ -6,13 +6,12 @@ The program of tiering.py has its hot pages at the end of its memory, which is o
 
 import contextlib
 import json
-import os
 import re
-import subprocess
 import xml.etree.ElementTree
 
 import nodes
 from flying import refused
+from heating import KDAMONDS, RATE, kdamonds, prepare
 from nodes import NOBODY, cgroup, node_of
 
 HOST = ("--dram", "768M", "--cpus", "2", "--cxl", "serial=1,size=256M,window=0", "--cxl", "serial=2,size=1G,window=1")
@@ -20,22 +19,14 @@ DEADLINE = 300
 KERNEL = "patched"
 CONFIG = ("[Region far]\nMatchSerial=1\nType=switched\nOnline=no\n[Region own]\nMatchSerial=2\nOnline=movable\n"
           "[Tiering]\nTier=%s\n")
-MIB, HOT, RATE = 240, 60, 300000
-KDAMONDS = "/sys/kernel/mm/damon/admin/kdamonds"
+MIB, HOT = 240, 60
 RECLAIM = "/sys/module/damon_reclaim/parameters/enabled"
-_SOURCE, _PROGRAM = "/src/tests/lab/heat.c", "/src/build/lab/heat"
 _SVG = "{http://www.w3.org/2000/svg}"
 
 
 def setup(lab):
     a = nodes.bring_up_own(lab, HOST, CONFIG % "no", {2: 1024})
-    if not os.path.exists(_PROGRAM) or os.stat(_PROGRAM).st_mtime < os.stat(_SOURCE).st_mtime:
-        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", _PROGRAM, _SOURCE], check=True)
-    a.push(_PROGRAM, "/usr/local/bin/heat")
-
-
-def kdamonds(host):
-    return int(host.run("cat", f"{KDAMONDS}/nr_kdamonds").out)
+    prepare(a)
 
 
 @contextlib.contextmanager
