@@ -41,7 +41,7 @@ SWAP = ("modprobe zram; echo 128M >/sys/block/zram0/disksize; mkswap /dev/zram0 
         "grep -q zram /proc/swaps")
 MIB, HOT_MIB = 1100, 192
 PHASES = 2
-PHASE_SECONDS = 20 if QUICK else 40
+PHASE_SECONDS = 20 if QUICK else 35
 # Before the first load, and after each beginning: what feeds back on itself needs some of it.
 SETTLE_SECONDS = 30
 # At the end, when nothing changes any more.
@@ -61,7 +61,7 @@ def _program(name, mib, hot_mib):
 
 
 LOADS = {"contiguous": _heat("contiguous"), "scattered": _heat("scattered"), "zipf": _heat("zipf"),
-         "valkey": _program("valkey", 1000, 64), "sqlite": _program("sqlite", 1000, 125)}
+         "valkey": _program("valkey", 800, 64), "sqlite": _program("sqlite", 800, 100)}
 CEILINGS = {"contiguous": 0.95, "recovery": 0.5, "moves": 1.5, "processor": 0.01, "resident_mib": 8}
 failed = []
 

@@ -19,8 +19,8 @@ PATH = "/run/tiering-valkey.sock"
 VALUE_BYTES, CLASS_BYTES = 4000, 4096
 PIPELINE, HOT_CLIENTS, OTHER_CLIENTS = 16, 9, 1
 # Keys as valkey-benchmark makes them: twelve digits, from 0.
-FILL = ("for i = 0, tonumber(ARGV[2]) - 1 do redis.call('SET', ARGV[1] .. string.format('%012d', i), "
-        "string.rep('v', tonumber(ARGV[3]))) end")
+FILL = ("local value = string.rep('v', tonumber(ARGV[3])) for i = 0, tonumber(ARGV[2]) - 1 do "
+        "redis.call('SET', ARGV[1] .. string.format('%012d', i), value) end")
 
 
 class Server:
