@@ -49,7 +49,8 @@ PEERS = {
                   "of its options), the same policy and figures as Linux, samples/damon/mtier.c; the goals of 0.5 % free "
                   "and 99.7 % used are 3 % and 98.2 %, the same multiples of what the kernel keeps free of a small node"},
     "cxl-tierd": {
-        "begin": [*_KERNEL_OFF, *start_daemon("auto")], "end": STOP_DAEMON, "moves": ["damon"],
+        "begin": [*_KERNEL_OFF, *start_daemon("auto")], "end": STOP_DAEMON,
+        "moves": ["damon", "numa_misplaced", "demotion"],
         "source": "docs/tiering.md, cxl-tierd.conf(5): Tier=auto, all else by default"},
 }
 OURS, NOBODY = "cxl-tierd", "first touch"
