@@ -112,6 +112,7 @@ struct tier_tiering_state {
 	uint64_t gap_usec;	    /* between the last two measurements; 0: they follow a round */
 	uint64_t budget_bytes;	    /* at most so much is promoted in a round */
 	bool confirmed;		    /* the demand was seen twice */
+	uint64_t unit_bytes;	    /* of the last measurement's sample */
 	bool halved;		    /* the last measurement is in half the window */
 	uint64_t touched_bytes;	    /* on slow nodes, in the whole window */
 	uint64_t touched_all_bytes; /* ... and on fast nodes, too */

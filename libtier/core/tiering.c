@@ -150,9 +150,9 @@ static void choose_window(struct tier_tiering_state *state, uint64_t share_bytes
 		 * that there is; and in doubt the longer one.
 		 */
 		/* By so much it may be off, by chance. */
-		uint64_t hits = state->tried_bytes[i] / MAX(unit_bytes, PAGE_BYTES);
+		uint64_t hits = state->tried_bytes[i + 1] / MAX(unit_bytes, PAGE_BYTES);
 
-		if (percent <= best_percent + 100 / MAX(square_root(hits), 1) ||
+		if (percent <= best_percent + 200 / MAX(square_root(hits), 1) ||
 		    state->tried_bytes[i + 1] < LEAST_HITS * unit_bytes ||
 		    state->tried_bytes[i + 1] > share_bytes / 10 * 9)
 			continue;
@@ -265,6 +265,15 @@ static uint64_t hot_of(const struct tier_tiering_sample *sample, struct tier_tie
 	return (uint64_t)e->hot_bytes / e->weight * 1024;
 }
 
+/* By so much the difference of two demands may be off: two standard deviations. */
+static uint64_t chance(const struct tier_tiering_state *state)
+{
+	uint64_t unit = MAX(state->unit_bytes, PAGE_BYTES);
+	uint64_t seen = state->before_bytes + state->demand_bytes + 2 * state->touched_bytes;
+
+	return 2 * square_root(2 * seen / unit) * unit;
+}
+
 /* Has the demand fallen by what was moved of it? */
 static void judge(const struct tier_tiering_policy *policy,
 		  const struct tier_tiering_sample *sample, struct tier_tiering_state *state)
@@ -282,7 +291,7 @@ static void judge(const struct tier_tiering_policy *policy,
 	}
 	if (fallen >= state->moved_bytes / 2)
 		state->budget_bytes = MIN(4 * state->budget_bytes, share);
-	else if (fallen < state->moved_bytes / FRUITFUL)
+	else if (fallen + chance(state) < state->moved_bytes / FRUITFUL)
 		state->budget_bytes /= 4;
 	if (state->budget_bytes < share / LEAST_BUDGET) {
 		state->budget_bytes = share / LEAST_BUDGET;
@@ -388,6 +397,7 @@ static void after_measurement(const struct tier_tiering_policy *policy,
 	uint64_t touched = result->touched_fast_bytes + slow;
 	bool searching = state->searching;
 
+	state->unit_bytes = result->unit_bytes;
 	if (state->halved) {
 		state->halved = false;
 		state->demand_bytes = hot_of(sample, state, slow, result->unit_bytes);
