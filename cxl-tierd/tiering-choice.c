@@ -87,6 +87,7 @@ static bool decide(struct tiering_choice *it)
 
 	if (it->wanted == TIER_TIERING_BY_AUTO)
 		input.damon = damon(it, &input.damon_problem);
+	input.passing = input.damon && tier_heat_runs();
 	if (it->wanted != TIER_TIERING_BY_DAMON)
 		input.kernel = kernel(it, &kernel_problem);
 	tier_mechanism_choose(&input, &it->state, &it->choice);

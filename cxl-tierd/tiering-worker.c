@@ -17,7 +17,7 @@
 /* After a step that failed: whoever else uses DAMON may be gone by then. */
 #define TROUBLE_USEC (UINT64_C(30) * 1000000)
 
-/* Who has a policy, and how much of DRAM, is looked at no more often than that. */
+/* Who has a policy, and how much of DRAM, is looked at no more often than that, nor for more than a 200th of the time. */
 #define GROUPS_USEC (UINT64_C(2) * 1000000)
 
 DEFINE_CLEANUP(struct tier_tiering_targets *, tier_tiering_targets_free)
@@ -96,7 +96,9 @@ static int look_at_groups(struct worker *worker, struct tier_tiering_sample *sam
 	struct tier_problem ignored = {};
 	int r;
 
-	if (!worker->groups || sample->now_usec - worker->groups_usec >= GROUPS_USEC) {
+	if (!worker->groups || sample->now_usec >= worker->groups_usec) {
+		uint64_t begin = manager_monotonic_usec(), took;
+
 		r = tier_share_groups_read(worker->config, &worker->request->nodes,
 					   sample->fast_total_bytes, false, &groups, &ignored);
 		if (r) {
@@ -105,7 +107,9 @@ static int look_at_groups(struct worker *worker, struct tier_tiering_sample *sam
 		}
 		tier_share_groups_free(worker->groups);
 		worker->groups = groups;
-		worker->groups_usec = sample->now_usec;
+		took = manager_monotonic_usec() - begin;
+		worker->groups_usec =
+			begin + took + (took > GROUPS_USEC / 200 ? 200 * took : GROUPS_USEC);
 		if (!ignored.text[0] &&
 		    tier_share_contradiction(groups, ignored.text, sizeof(ignored.text)))
 			COPY(ignored.object, "DramMin");
@@ -120,25 +124,41 @@ static bool moves(enum tier_tiering_act act)
 	return act == TIER_TIERING_DEMOTE || act == TIER_TIERING_PROMOTE;
 }
 
+/* Users name their cgroups; a terminal would do what an escape says. */
+static void name_group(struct tiering_message *message, const struct tier_share_group *group)
+{
+	COPY(message->group, group->path);
+	for (char *c = message->group; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+}
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* What was moved before it fails counts. */
 static int take_turns(struct worker *worker, struct tiering_message *message)
 {
 	const struct tier_tiering_step *step = &message->step;
-	struct tier_tiering_result sum = {.act = step->act, .quota_bytes = step->quota_bytes};
+	struct tier_tiering_result sum = {.act = step->act, .partial = worker->groups->count > 0};
 	struct tier_share_turn *turns = NULL;
-	uint64_t left = step->quota_bytes;
+	uint64_t left = step->quota_bytes, room = step->room_bytes;
 	ssize_t count =
-		tier_share_turns(worker->groups, step->act, worker->turns[step->act]++, &turns);
+		tier_share_turns(worker->groups, step->act, step->reason == TIER_TIERING_OVER,
+				 worker->turns[step->act]++, &turns);
 	int r = count < 0 ? (int)count : 0;
 
-	for (ssize_t i = 0; i < count && r == 0 && left >= 4096; i++) {
+	for (ssize_t i = 0; i < count && r == 0; i++) {
 		struct tiering_message turn = *message;
-		uint64_t limit = tier_share_limit(worker->groups, step->act, &turns[i]);
+		uint64_t limit = tier_share_limit(worker->groups, step->act, &turns[i], room);
 
-		turn.step.quota_bytes = left < limit ? left : limit;
+		sum.quota_bytes = less(step->quota_bytes, sum.quota_bytes + less(limit, left));
+		turn.step.quota_bytes = less(left, limit);
 		turn.why = turns[i].why;
 		if (turns[i].group >= 0)
-			COPY(turn.group, worker->groups->groups[turns[i].group].path);
+			name_group(&turn, &worker->groups->groups[turns[i].group]);
 		if (turn.step.quota_bytes < 4096)
 			continue;
 		if (!wait_until(worker, 0))
@@ -147,7 +167,8 @@ static int take_turns(struct worker *worker, struct tiering_message *message)
 					   &turns[i], &turn.step, &turn.result, &message->problem);
 		if (r)
 			break;
-		left -= turn.result.moved_bytes < left ? turn.result.moved_bytes : left;
+		left -= less(left, turn.result.moved_bytes);
+		room -= less(room, turn.result.moved_bytes);
 		sum.moved_bytes += turn.result.moved_bytes;
 		sum.elapsed_usec += turn.result.elapsed_usec;
 		tier_share_moved(worker->groups, step->act, &turns[i], turn.result.moved_bytes);

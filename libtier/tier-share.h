@@ -119,7 +119,7 @@ struct tier_share_groups *tier_share_groups_free(struct tier_share_groups *group
  */
 int tier_share_group_of(const struct tier_share_groups *groups, pid_t pid, const char *cgroup);
 
-/** tier_share_over() - what groups have of fast memory beyond their DramMax, and may be demoted. Pure. */
+/** tier_share_over() - what groups have beyond their DramMax, is worth a round, and may be demoted. Pure. */
 uint64_t tier_share_over(const struct tier_share_groups *groups);
 
 /**
@@ -159,21 +159,26 @@ struct tier_share_turn {
 /**
  * tier_share_turns() - in which order a step goes over the groups
  * @act: TIER_TIERING_DEMOTE or TIER_TIERING_PROMOTE
+ * @only_over: it is for what is beyond a DramMax, and others have no turn
  * @number: of the round: who comes first among equals changes with it
  * @ret: free()
  *
- * What is beyond its DramMax is demoted first, then what is in the way of the same group's own, and last what
- * is latency-sensitive, which is promoted first. Groups to
- * which nothing may be done have no turn, and belong to no other. Pure.
+ * Each has one turn. What is in the way of the same group's own is demoted first, and last what is latency-sensitive, which
+ * is promoted first. Groups to which nothing may be done have no turn, and belong to no other. Pure.
  *
  * Return: how many; -ENOMEM.
  */
 ssize_t tier_share_turns(const struct tier_share_groups *groups, enum tier_tiering_act act,
-			 uint64_t number, struct tier_share_turn **ret);
+			 bool only_over, uint64_t number, struct tier_share_turn **ret);
 
-/** tier_share_limit() - at most so many bytes in the turn; UINT64_MAX: no matter how many. Pure. */
+/**
+ * tier_share_limit() - at most so many bytes in the turn; UINT64_MAX: no matter how many
+ * @room_bytes: of a demotion: what there is too little room for, apart from the groups' own bounds
+ *
+ * Pure.
+ */
 uint64_t tier_share_limit(const struct tier_share_groups *groups, enum tier_tiering_act act,
-			  const struct tier_share_turn *turn);
+			  const struct tier_share_turn *turn, uint64_t room_bytes);
 
 /** tier_share_moved() - so much was moved in the turn: it counts for the limits of those that follow. Pure. */
 void tier_share_moved(struct tier_share_groups *groups, enum tier_tiering_act act,

@@ -221,12 +221,14 @@ const char *tier_mechanism_name(enum tier_mechanism mechanism);
  * @now_usec: CLOCK_MONOTONIC
  * @damon, @damon_problem: 0, or why DAMON cannot: TIER_E_NOT_FOUND and TIER_E_REFUSED as long as kernel and nodes
  *                         are what they are, anything else for now
+ * @passing: whoever has DAMON is known to end
  * @kernel, @kernel_problem: the same of the kernel's own tiering
  */
 struct tier_mechanism_input {
 	enum tier_tiering_by wanted;
 	uint64_t now_usec;
 	int damon, kernel;
+	bool passing;
 	const struct tier_problem *damon_problem, *kernel_problem;
 };
 

@@ -40,7 +40,8 @@ enum tier_tiering_act {
  * @touched_fast_bytes, @touched_slow_bytes: of a measurement: what was touched in the window, by where it
  *                                           is; scaled from the sample to the group
  * @unit_bytes: of a measurement: for how much of memory one page of the sample stands
- * @quota_bytes: of a pass: as asked for
+ * @quota_bytes: of a pass: as asked for, as far as the bounds of groups allowed it
+ * @partial: of a pass: there are groups with a policy, of which it may have seen a part only, or nothing
  * @moved_bytes: of a pass: what has moved
  * @elapsed_usec: of a pass: how long it took; of a measurement: how much longer than its window
  */
@@ -49,6 +50,7 @@ struct tier_tiering_result {
 	uint64_t touched_fast_bytes, touched_slow_bytes;
 	uint64_t unit_bytes;
 	uint64_t quota_bytes;
+	bool partial;
 	uint64_t moved_bytes;
 	uint64_t elapsed_usec;
 };
@@ -126,6 +128,8 @@ struct tier_tiering_state {
 	bool for_over;		    /* the round is for what is beyond a DramMax */
 	uint64_t over_gap_usec;	    /* how long that rests, since it is all in use */
 	uint64_t over_at_usec;	    /* not before that */
+	uint64_t over_seen_bytes;   /* so much it was then; if it is more, at once */
+	bool over_last;		    /* the last round was for it, and the next is for what is hot */
 	uint64_t page_cost_nsec;    /* of moving a page, measured; 0: not known */
 	uint64_t measure_cost_usec; /* of a measurement */
 };
@@ -151,13 +155,14 @@ enum tier_tiering_reason {
  * @at_usec: when, of CLOCK_MONOTONIC
  * @window_usec: how long a measurement takes
  * @quota_bytes: at most so much is moved by a pass
+ * @room_bytes: of these, what a demotion is to make room for, apart from the bounds of groups
  * @reason: why
  */
 struct tier_tiering_step {
 	enum tier_tiering_act act;
 	uint64_t at_usec;
 	uint64_t window_usec;
-	uint64_t quota_bytes;
+	uint64_t quota_bytes, room_bytes;
 	enum tier_tiering_reason reason;
 };
 

@@ -109,6 +109,9 @@ static void warn(const struct policy_input *input)
 {
 	char text[512];
 
+	if (geteuid() != 0)
+		fprintf(stderr, "tierctl: policies: only root sees those that tierctl policy set "
+				"has stored\n");
 	if (input->ignored.text[0])
 		fprintf(stderr, "tierctl: %s: %s; %s\n", input->ignored.object, input->ignored.text,
 			input->ignored.next);
@@ -219,6 +222,10 @@ int cmd_policy_set(int argc, char **argv)
 	}
 	if (r)
 		return r;
+	reason = tier_share_check(&share);
+	if (drop_in && (reason || !tier_share_says(&share)))
+		return tool_fail_text(words[0], NULL, "%s; nothing is printed",
+				      reason ?: "nothing is said of it");
 	if (drop_in)
 		return print_drop_in(words[0], &share);
 	r = find(words[0], &who);

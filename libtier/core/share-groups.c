@@ -147,18 +147,28 @@ static uint64_t may_get(const struct tier_share_groups *groups, int i)
 	return least;
 }
 
+/* Of it and of those below it; what is not worth a round does not count. */
+static uint64_t over_in_all(const struct tier_share_groups *groups, int i)
+{
+	const struct tier_share_group *group = &groups->groups[i];
+	uint64_t own = over(group), below = 0;
+
+	for (size_t n = 0; n < groups->count; n++)
+		if (groups->groups[n].parent == i)
+			below += over_in_all(groups, (int)n);
+	if (!group->demote || own <= MAX(MIB, group->max_bytes / 64))
+		return below;
+	/* Their memory is its own. */
+	return MAX(below, MIN(own, may_lose(groups, i)));
+}
+
 uint64_t tier_share_over(const struct tier_share_groups *groups)
 {
 	uint64_t sum = 0;
 
-	for (size_t i = 0; i < groups->count; i++) {
-		const struct tier_share_group *group = &groups->groups[i];
-		uint64_t least = MIN(over(group), may_lose(groups, (int)i));
-
-		/* Its memory is that of the one above it. */
-		if (group->demote && over_with_those_above(groups, group->parent) == 0)
-			sum += least;
-	}
+	for (size_t i = 0; i < groups->count; i++)
+		if (groups->groups[i].parent < 0)
+			sum += over_in_all(groups, (int)i);
 	return sum;
 }
 
@@ -182,32 +192,44 @@ uint64_t tier_share_tight(const struct tier_share_groups *groups)
 	return sum;
 }
 
+/* What it has on slow nodes and may not have promoted, for its own sake or for that of those below it. */
 static uint64_t blocked(const struct tier_share_groups *groups, int i)
 {
 	const struct tier_share_group *group = &groups->groups[i];
+	uint64_t own = group->slow_bytes, sum = 0;
 
+	for (size_t n = 0; n < groups->count; n++)
+		if (groups->groups[n].parent == i) {
+			own -= MIN(own, groups->groups[n].slow_bytes);
+			sum += blocked(groups, (int)n);
+		}
 	if (!group->promote)
-		return group->slow_bytes;
-	return group->slow_bytes - MIN(group->slow_bytes, may_get(groups, i));
+		sum += own;
+	return MAX(sum, group->slow_bytes - MIN(group->slow_bytes, may_get(groups, i)));
 }
 
 uint64_t tier_share_blocked(const struct tier_share_groups *groups)
 {
 	uint64_t sum = 0;
 
-	for (size_t i = 0; i < groups->count; i++) {
-		uint64_t above = 0;
-
-		/* Its memory is that of those above it. */
-		for (int n = groups->groups[i].parent; n >= 0; n = groups->groups[n].parent)
-			above = MAX(above, blocked(groups, n));
-		if (above == 0)
+	for (size_t i = 0; i < groups->count; i++)
+		if (groups->groups[i].parent < 0)
 			sum += blocked(groups, (int)i);
-	}
 	return sum;
 }
 
-bool tier_share_contradiction(const struct tier_share_groups *groups, char *text, size_t size)
+/* What is asked for at least: by it, or by those below it together. */
+static uint64_t asked(const struct tier_share_groups *groups, int i)
+{
+	uint64_t sum = 0;
+
+	for (size_t n = 0; n < groups->count; n++)
+		if (groups->groups[n].parent == i)
+			sum += asked(groups, (int)n);
+	return MAX(sum, groups->groups[i].min_bytes);
+}
+
+static bool contradiction(const struct tier_share_groups *groups, char *text, size_t size)
 {
 	uint64_t sum = 0;
 
@@ -230,8 +252,14 @@ bool tier_share_contradiction(const struct tier_share_groups *groups, char *text
 					 format_bytes(most, groups->groups[above].max_bytes));
 				return true;
 			}
-		if (group->parent < 0 || groups->groups[group->parent].min_bytes == 0)
-			sum += MIN(group->min_bytes, groups->fast_total_bytes);
+		if (group->max_bytes != UINT64_MAX && !group->demote) {
+			snprintf(text, size,
+				 "%s has a DramMax, which cannot be kept with Demote=no",
+				 group->path);
+			return true;
+		}
+		if (group->parent < 0)
+			sum += asked(groups, (int)i);
 	}
 	if (sum <= groups->fast_total_bytes)
 		return false;
@@ -242,6 +270,15 @@ bool tier_share_contradiction(const struct tier_share_groups *groups, char *text
 		 "needed",
 		 format_bytes(asked, sum), format_bytes(there, groups->fast_total_bytes));
 	return true;
+}
+
+bool tier_share_contradiction(const struct tier_share_groups *groups, char *text, size_t size)
+{
+	bool found = contradiction(groups, text, size);
+
+	if (found)
+		make_printable(text);
+	return found;
 }
 
 /* Has it, or one above it, a bound, or a rank of its own? */
@@ -269,18 +306,20 @@ bool tier_share_in_turn(const struct tier_share_groups *groups, enum tier_tierin
 }
 
 uint64_t tier_share_limit(const struct tier_share_groups *groups, enum tier_tiering_act act,
-			  const struct tier_share_turn *turn)
+			  const struct tier_share_turn *turn, uint64_t room_bytes)
 {
 	uint64_t limit;
 
-	if (turn->group < 0)
-		return UINT64_MAX;
 	if (act == TIER_TIERING_PROMOTE)
-		return may_get(groups, turn->group);
+		return turn->group < 0 ? UINT64_MAX : may_get(groups, turn->group);
+	if (turn->group < 0)
+		return room_bytes;
 	limit = may_lose(groups, turn->group);
 	if (turn->why == TIER_SHARE_OVER)
 		return MIN(limit, over_with_those_above(groups, turn->group));
-	return turn->why == TIER_SHARE_TIGHT ? tight(groups, turn->group) : limit;
+	if (turn->why == TIER_SHARE_TIGHT)
+		return MAX(tight(groups, turn->group), MIN(limit, room_bytes));
+	return MIN(limit, room_bytes);
 }
 
 void tier_share_moved(struct tier_share_groups *groups, enum tier_tiering_act act,
@@ -297,61 +336,93 @@ void tier_share_moved(struct tier_share_groups *groups, enum tier_tiering_act ac
 	}
 }
 
-static int add_turn(struct tier_share_turn **turns, size_t *count, int group,
-		    enum tier_share_why why)
+struct turns {
+	struct tier_share_turn *turns;
+	size_t count;
+};
+
+static int add_turn(struct turns *turns, int group, enum tier_share_why why)
 {
+	/* The rest has its turn, however many groups there are; and so have some that are in nobody's way. */
+	size_t most = group < 0			? TURNS_MAX
+		      : why == TIER_SHARE_TIGHT ? TURNS_MAX / 2
+						: TURNS_MAX - 1;
 	struct tier_share_turn *turn;
 
-	/* The rest has its turn, however many groups there are. */
-	if (*count >= TURNS_MAX - (group >= 0))
+	if (turns->count >= most)
 		return 0;
-	turn = array_grow(turns, count, sizeof(*turn));
+	turn = array_grow(&turns->turns, &turns->count, sizeof(*turn));
 	if (!turn)
 		return -ENOMEM;
 	*turn = (struct tier_share_turn){group, why};
 	return 0;
 }
 
-enum rank { FIRST, WITH_ALL, LAST };
+enum rank { IN_ITS_OWN_WAY, FIRST, WITH_ALL, LAST, RANKS };
 
+/* Each has one turn: a pass forgets what it sees, and to a second one all would be cold. */
 static enum rank rank_of(const struct tier_share_groups *groups, enum tier_tiering_act act, int i)
 {
+	if (act == TIER_TIERING_DEMOTE && tight(groups, i))
+		return IN_ITS_OWN_WAY;
 	if (!groups->groups[i].latency_sensitive)
 		return WITH_ALL;
 	return act == TIER_TIERING_DEMOTE ? LAST : FIRST;
 }
 
-ssize_t tier_share_turns(const struct tier_share_groups *groups, enum tier_tiering_act act,
-			 uint64_t number, struct tier_share_turn **ret)
+static int add_over(const struct tier_share_groups *groups, uint64_t number, struct turns *turns)
 {
-	_cleanup_free_ struct tier_share_turn *turns = NULL;
-	size_t count = 0;
 	int r = 0;
 
-	for (size_t i = 0; i < groups->count && r == 0 && act == TIER_TIERING_DEMOTE; i++)
-		if (allowed(groups, act, (int)i) && over_with_those_above(groups, (int)i))
-			r = add_turn(&turns, &count, (int)i, TIER_SHARE_OVER);
-	for (size_t i = 0; i < groups->count && r == 0 && act == TIER_TIERING_DEMOTE; i++)
-		if (tight(groups, (int)i))
-			r = add_turn(&turns, &count, (int)i, TIER_SHARE_TIGHT);
-	for (unsigned rank = FIRST; rank <= LAST && r == 0; rank++) {
+	for (unsigned last = 0; last <= 1; last++)
+		for (size_t n = 0; n < groups->count && r == 0; n++) {
+			int i = (int)((n + number) % groups->count);
+
+			if (allowed(groups, TIER_TIERING_DEMOTE, i) &&
+			    groups->groups[i].latency_sensitive == last &&
+			    over_with_those_above(groups, i))
+				r = add_turn(turns, i, TIER_SHARE_OVER);
+		}
+	return r;
+}
+
+static int add_ranks(const struct tier_share_groups *groups, enum tier_tiering_act act,
+		     uint64_t number, struct turns *turns)
+{
+	int r = 0;
+
+	for (unsigned rank = 0; rank < RANKS && r == 0; rank++) {
 		/* In one round the groups come before the rest, in the next after it. */
 		if (rank == WITH_ALL && number & 1)
-			r = add_turn(&turns, &count, -1, TIER_SHARE_ANY);
+			r = add_turn(turns, -1, TIER_SHARE_ANY);
 		for (size_t n = 0; n < groups->count && r == 0; n++) {
 			int i = (int)((n + number) % groups->count);
 
 			if (has_turn(groups, i) && allowed(groups, act, i) &&
 			    rank_of(groups, act, i) == rank)
-				r = add_turn(&turns, &count, i, TIER_SHARE_ANY);
+				r = add_turn(turns, i,
+					     rank == IN_ITS_OWN_WAY ? TIER_SHARE_TIGHT
+								    : TIER_SHARE_ANY);
 		}
 		if (rank == WITH_ALL && !(number & 1) && r == 0)
-			r = add_turn(&turns, &count, -1, TIER_SHARE_ANY);
+			r = add_turn(turns, -1, TIER_SHARE_ANY);
 	}
-	if (r)
+	return r;
+}
+
+ssize_t tier_share_turns(const struct tier_share_groups *groups, enum tier_tiering_act act,
+			 bool only_over, uint64_t number, struct tier_share_turn **ret)
+{
+	struct turns turns = {};
+	int r = only_over ? add_over(groups, number, &turns)
+			  : add_ranks(groups, act, number, &turns);
+
+	if (r) {
+		free(turns.turns);
 		return r;
-	*ret = TAKE(turns);
-	return (ssize_t)count;
+	}
+	*ret = turns.turns;
+	return (ssize_t)turns.count;
 }
 
 uint64_t share_numa_stat(const char *text, uint64_t nodes)

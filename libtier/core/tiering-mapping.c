@@ -79,6 +79,7 @@ bool tiering_mapping_parse(const char *line, const struct tier_tiering_nodes *no
 		.fast_bytes = fields.fast_pages * fields.page_bytes,
 		.slow_bytes = fields.slow_pages * fields.page_bytes,
 		.other_bytes = fields.other_pages * fields.page_bytes,
+		.mapped_by = fields.mapped_by,
 		.stay = stay_of(&fields),
 	};
 	return true;

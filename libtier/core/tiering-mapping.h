@@ -14,6 +14,7 @@ static inline bool tiering_mask_has(uint64_t mask, int node)
 struct tiering_mapping {
 	uint64_t start;
 	uint64_t fast_bytes, slow_bytes, other_bytes;
+	unsigned long mapped_by; /* at most so many processes have a page of it; 0: not told, one */
 	enum tier_tiering_stay stay; /* TIER_STAY_NOT: it may be moved */
 };
 

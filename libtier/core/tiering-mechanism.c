@@ -66,7 +66,7 @@ static void note_damon(const struct tier_mechanism_input *input, struct tier_mec
 			state->good_usec = MAX(input->now_usec, 1);
 	} else {
 		state->good_usec = 0;
-		if (!state->trouble_usec)
+		if (!state->trouble_usec || input->passing)
 			state->trouble_usec = MAX(input->now_usec, 1);
 	}
 }

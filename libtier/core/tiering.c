@@ -305,8 +305,13 @@ static bool over_is_due(const struct tier_tiering_policy *policy,
 			const struct tier_tiering_sample *sample,
 			const struct tier_tiering_state *state)
 {
-	return !policy->never_demote && sample->over_bytes > trifle(policy, sample) &&
-	       sample->now_usec >= state->over_at_usec;
+	if (policy->never_demote || sample->over_bytes < PAGE_BYTES)
+		return false;
+	/* What is hot elsewhere waits for one round of it, not for all. */
+	if (state->over_last && state->demand_bytes > trifle(policy, sample))
+		return false;
+	return sample->now_usec >= state->over_at_usec ||
+	       sample->over_bytes > state->over_seen_bytes / 4 * 5 + MIB;
 }
 
 static void demote_over(const struct tier_tiering_policy *policy,
@@ -330,6 +335,7 @@ static void after_over(const struct tier_tiering_policy *policy,
 	uint64_t gap = gap_max(policy, state);
 
 	state->for_over = false;
+	state->over_seen_bytes = sample->over_bytes;
 	if (result->moved_bytes > result->quota_bytes / 8)
 		state->over_gap_usec = 0;
 	else
@@ -347,8 +353,9 @@ static void decide(const struct tier_tiering_policy *policy,
 	uint64_t little = trifle(policy, sample);
 
 	judge(policy, sample, state);
+	state->over_last &= state->demand_bytes > little;
 	if (over_is_due(policy, sample, state)) {
-		state->for_over = true;
+		state->for_over = state->over_last = true;
 		step->act = TIER_TIERING_FORGET;
 		step->reason = TIER_TIERING_OVER;
 		step->at_usec = sample->now_usec;
@@ -379,6 +386,7 @@ static void decide(const struct tier_tiering_policy *policy,
 	if (state->usual_bytes)
 		state->budget_bytes =
 			MAX(state->budget_bytes, fast_share(policy, sample) / FIRST_BUDGET);
+	state->over_last = false;
 	state->usual_bytes = 0;
 	state->gap_usec = 0;
 	state->before_bytes = state->demand_bytes;
@@ -479,9 +487,8 @@ static void after_forgetting(const struct tier_tiering_policy *policy,
 	uint64_t wanted = MIN(fetched, state->budget_bytes) + trifle(policy, sample);
 	uint64_t can = MIN(saturating_sub(sample->group_fast_bytes, policy->min_fast_bytes),
 			   saturating_sub(sample->slow_free_bytes, trifle(policy, sample)));
-	uint64_t lacking =
-		MAX(saturating_sub(wanted, room(policy, sample)), MIN(sample->tight_bytes, wanted));
-	uint64_t quota = MIN(lacking, can);
+	uint64_t lacking = saturating_sub(wanted, room(policy, sample));
+	uint64_t quota = MIN(MAX(lacking, MIN(sample->tight_bytes, wanted)), can);
 
 	quota = MIN(quota, pass_limit(state));
 	if (policy->never_demote || quota < PAGE_BYTES) {
@@ -490,8 +497,38 @@ static void after_forgetting(const struct tier_tiering_policy *policy,
 	}
 	step->act = TIER_TIERING_DEMOTE;
 	step->quota_bytes = quota;
+	step->room_bytes = MIN(lacking, quota);
 	step->reason = TIER_TIERING_ROOM;
 	step->at_usec = sample->now_usec + state->cold_windows * state->window_usec;
+}
+
+static void after_demotion(const struct tier_tiering_policy *policy,
+			   const struct tier_tiering_sample *sample,
+			   const struct tier_tiering_result *result,
+			   struct tier_tiering_state *state, struct tier_tiering_step *step)
+{
+	bool all = result->moved_bytes >= result->quota_bytes / 10 * 9;
+
+	if (state->for_over) {
+		after_over(policy, sample, result, state, step);
+		return;
+	}
+	state->short_of_cold = false;
+	if (all && result->quota_bytes) {
+		state->cold_windows = MIN(state->cold_windows + 1, COLD_MAX);
+	} else if (result->moved_bytes < result->quota_bytes / 2 && state->cold_windows > 1) {
+		state->cold_windows /= 2;
+		state->short_of_cold = true;
+	}
+	if (!all && !result->partial) {
+		fetch(policy, sample, state, step);
+		return;
+	}
+	/* It ended before it had seen all, and what it has not seen was touched since long ago. */
+	state->made_room = true;
+	step->act = TIER_TIERING_FORGET;
+	step->reason = TIER_TIERING_ROOM;
+	step->at_usec = sample->now_usec;
 }
 
 static void after_promotion(const struct tier_tiering_sample *sample,
@@ -541,25 +578,7 @@ void tier_tiering_next(const struct tier_tiering_policy *policy,
 	} else if (result->act == TIER_TIERING_FORGET) {
 		after_forgetting(policy, sample, state, &step);
 	} else if (result->act == TIER_TIERING_DEMOTE) {
-		state->short_of_cold = false;
-		if (result->moved_bytes >= result->quota_bytes / 10 * 9) {
-			state->cold_windows = MIN(state->cold_windows + 1, COLD_MAX);
-		} else if (result->moved_bytes < result->quota_bytes / 2 &&
-			   state->cold_windows > 1) {
-			state->cold_windows /= 2;
-			state->short_of_cold = true;
-		}
-		if (state->for_over) {
-			after_over(policy, sample, result, state, &step);
-		} else if (result->moved_bytes >= result->quota_bytes / 10 * 9) {
-			/* It ended before it had seen all, and what it has not seen was touched since long ago. */
-			state->made_room = true;
-			step.act = TIER_TIERING_FORGET;
-			step.reason = TIER_TIERING_ROOM;
-			step.at_usec = sample->now_usec;
-		} else {
-			fetch(policy, sample, state, &step);
-		}
+		after_demotion(policy, sample, result, state, &step);
 	} else {
 		after_promotion(sample, result, state, &step);
 	}

@@ -46,7 +46,8 @@ static int scan(int pagemap, uint64_t start, uint64_t end, struct heat_ranges *r
 		struct pm_scan_arg arg = {
 			.size = sizeof(arg),
 			.start = start,
-			.end = end,
+			/* The process' own changes of its mappings wait for each call. */
+			.end = MIN(end, start + GIB),
 			.vec = (uintptr_t)regions,
 			.vec_len = SCAN_REGIONS,
 			/* Nobody can tell who touches the zero page. */

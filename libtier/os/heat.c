@@ -223,11 +223,16 @@ static int renew(struct heat_run *run, struct tier_problem *problem)
 {
 	struct heat_watches now = {};
 	bool same, equal;
-	int r;
+	uint64_t begin_usec = now_usec(), took_usec;
+	int r = heat_watch_read(run->request, &run->root, &now, NULL);
 
-	run->renew_usec = now_usec() + MAX(run->request->for_usec / RENEWALS, RENEW_USEC_MIN);
+	/* It holds up the process' own mappings meanwhile. */
+	took_usec = now_usec() - begin_usec;
+	run->renew_usec =
+		begin_usec + took_usec +
+		MAX(MAX(run->request->for_usec / RENEWALS, RENEW_USEC_MIN), 10 * took_usec);
 	/* Gone, or between two programs: the next snapshot shows which. */
-	if (heat_watch_read(run->request, &run->root, &now, NULL) != 0)
+	if (r != 0)
 		return 0;
 	same = same_processes(&run->watches, &now);
 	equal = same && same_ranges(&run->watches, &now);

@@ -101,8 +101,9 @@ static int add_bytes(void *userdata, pid_t pid)
 
 		if (!tiering_mapping_parse(line, sum->reading->nodes, &mapping))
 			continue;
-		sum->group->fast_bytes += mapping.fast_bytes;
-		sum->group->slow_bytes += mapping.slow_bytes;
+		/* What several have counts once. */
+		sum->group->fast_bytes += mapping.fast_bytes / MAX(mapping.mapped_by, 1);
+		sum->group->slow_bytes += mapping.slow_bytes / MAX(mapping.mapped_by, 1);
 	}
 	return 0;
 }

@@ -55,7 +55,7 @@ int share_load_process(const struct sysfs *root, pid_t pid, struct tier_share *r
 		return tier_problem_set(problem, TIER_E_DAMAGED, object, "tierctl policy clear",
 					"its policy is not understood");
 	/* Somebody else has its number by now. */
-	if (mover_identify(root, pid, &now) != 0 || !process_identity_same(&then, &now))
+	if (mover_identify(root, pid, &now) != 0 || then.start_ticks != now.start_ticks)
 		return 0;
 	return parse(text + length, object, ret, problem);
 }
@@ -91,12 +91,13 @@ static int store_process(pid_t pid, const struct tier_share *policy)
 	struct process_identity identity;
 	int r = sysfs_open(&root, NULL);
 
+	snprintf(path, sizeof(path), "/" SHARE_DIRECTORY "/%d", pid);
+	/* Also of one that has ended since. */
+	if (r == 0 && !tier_share_says(policy))
+		return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 	r = r ?: mover_identify(&root, pid, &identity);
 	if (r)
 		return r;
-	snprintf(path, sizeof(path), "/" SHARE_DIRECTORY "/%d", pid);
-	if (!tier_share_says(policy))
-		return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 	snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64 "\n%s\n", identity.start_ticks,
 		 identity.stack, tier_share_format(policy, said));
 	return file_replace(path, text, strlen(text));
@@ -115,7 +116,7 @@ int tier_share_store(const char *cgroup, pid_t pid, const struct tier_share *pol
 		return tier_problem_set(problem, -EPERM, cgroup ?: object, "do it as root",
 					"its policy cannot be stored");
 	if (r == -EOPNOTSUPP || r == -EROFS)
-		return tier_problem_set(problem, r, cgroup, "use a [Policy] section",
+		return tier_problem_set(problem, r, cgroup ?: object, "use a [Policy] section",
 					"its directory takes no attribute");
 	return r < 0 ? tier_problem_set(problem, r, cgroup ?: object, NULL,
 					"its policy cannot be stored")

@@ -184,13 +184,15 @@ int tier_knobs_restore(const char *sysroot, struct tier_knobs_saved *saved,
 	for (int knob = TIER_KNOBS - 1; knob >= 0; knob--) {
 		struct tier_knob_saved *it = &rest.knobs[knob];
 		unsigned present = it->before;
+		bool left = it->foreign;
 
 		if (it->ours) {
 			r = read_knob(&sysfs, (enum tier_knob)knob, &present);
 			if (r == 0 && present != it->before && present != it->written &&
-			    present != it->next)
+			    present != it->next) {
 				add_foreign(ret_left, (enum tier_knob)knob, present);
-			else if (r == 0 && present != it->before)
+				left = true;
+			} else if (r == 0 && present != it->before)
 				r = write_knob(&sysfs, (enum tier_knob)knob, it->before);
 			/* What is not there any more need not be put back. */
 			if (r && r != SYSFS_ABSENT) {
@@ -200,7 +202,7 @@ int tier_knobs_restore(const char *sysroot, struct tier_knobs_saved *saved,
 				continue;
 			}
 		}
-		*it = (struct tier_knob_saved){.foreign = it->foreign};
+		*it = (struct tier_knob_saved){.foreign = left};
 	}
 	*saved = rest;
 	r = any ? store(sysroot, saved, failed ? NULL : problem) : 0;

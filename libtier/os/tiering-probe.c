@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "damon.h"
+#include "tier-heat.h"
 #include "tier-tiering-kernel.h"
 #include "util.h"
 
@@ -23,6 +24,10 @@ static int look(const struct sysfs *sysfs, struct tier_problem *problem)
 	if (r)
 		return tier_problem_set(problem, r < 0 ? r : -EACCES, "DAMON", NULL,
 					"cannot be used");
+	/* A map has what a killed one would have left, too. */
+	if (others > 0 && tier_heat_runs())
+		return tier_problem_set(problem, TIER_E_BUSY, "DAMON", "wait until it is done",
+					"tierctl heat uses it");
 	if (others > 0 && !damon_left(sysfs))
 		return tier_problem_set(problem, TIER_E_BUSY, "DAMON",
 					"end whoever uses it, then: echo 0 > /" KDAMONDS

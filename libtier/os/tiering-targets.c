@@ -107,6 +107,7 @@ int tier_tiering_targets_renew(const struct tier_tiering_nodes *nodes, uint64_t 
 					     by_process)
 				   : NULL;
 		if (!found || found->range.end != piece->range.end ||
+		    found->group != piece->group ||
 		    !process_identity_same(&found->identity, &piece->identity))
 			continue;
 		targets->processes += kept == 0 || targets->pieces[kept - 1].pid != piece->pid;

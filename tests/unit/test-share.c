@@ -143,22 +143,27 @@ TEST(who_says_what)
 	CHECK_EQ(tier_share_group_of(groups, 8, ""), -1);
 }
 
-/* The sum of what the turns allow, by the group's path; the rest is "". */
+/* What the turn allows of the group of that path, "" for the rest; 0 without a turn. */
 static uint64_t allowed(struct tier_share_groups *groups, enum tier_tiering_act act,
-			const char *path, enum tier_share_why why)
+			const char *path, enum tier_share_why why, uint64_t room_bytes)
 {
 	struct tier_share_turn *turns;
-	ssize_t count = tier_share_turns(groups, act, 0, &turns);
-	uint64_t sum = 0;
+	ssize_t count = tier_share_turns(groups, act, why == TIER_SHARE_OVER, 0, &turns);
+	uint64_t limit = 0;
+	unsigned found = 0;
 
 	for (ssize_t i = 0; i < count; i++) {
 		const char *whose = turns[i].group < 0 ? "" : groups->groups[turns[i].group].path;
 
-		if (streq(whose, path) && turns[i].why == why)
-			sum += tier_share_limit(groups, act, &turns[i]);
+		if (!streq(whose, path))
+			continue;
+		/* To a second pass, all would be cold. */
+		CHECK_EQ(found++, 0);
+		if (turns[i].why == why)
+			limit = tier_share_limit(groups, act, &turns[i], room_bytes);
 	}
 	free(turns);
-	return sum;
+	return limit;
 }
 
 TEST(bounds_hold_also_of_those_above)
@@ -174,11 +179,14 @@ TEST(bounds_hold_also_of_those_above)
 	at(groups, "/a/b")->fast_bytes = GIB;
 	at(groups, "/a/c")->fast_bytes = 600 * MIB;
 
-	CHECK_EQ(allowed(groups, TIER_TIERING_PROMOTE, "/a/b", TIER_SHARE_ANY), 768 * MIB);
-	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/a/b", TIER_SHARE_ANY), 256 * MIB);
-	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/a/c", TIER_SHARE_ANY), 88 * MIB);
+	CHECK_EQ(allowed(groups, TIER_TIERING_PROMOTE, "/a/b", TIER_SHARE_ANY, UINT64_MAX),
+		 768 * MIB);
+	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/a/b", TIER_SHARE_ANY, UINT64_MAX),
+		 256 * MIB);
+	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/a/c", TIER_SHARE_ANY, UINT64_MAX),
+		 88 * MIB);
 	/* Without bounds, and demotion forbidden: no turn, and not one with all the rest. */
-	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/d", TIER_SHARE_ANY), 0);
+	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/d", TIER_SHARE_ANY, UINT64_MAX), 0);
 
 	struct tier_share_turn rest = {.group = -1},
 			       c = {.group = (int)(at(groups, "/a/c") - groups->groups)};
@@ -191,12 +199,13 @@ TEST(bounds_hold_also_of_those_above)
 	CHECK(tier_share_in_turn(groups, TIER_TIERING_DEMOTE, &c, c.group));
 	/* What one loses, its siblings cannot lose as well. */
 	tier_share_moved(groups, TIER_TIERING_DEMOTE, &c, 88 * MIB);
-	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/a/b", TIER_SHARE_ANY), 168 * MIB);
-	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/a/c", TIER_SHARE_ANY), 0);
+	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/a/b", TIER_SHARE_ANY, UINT64_MAX),
+		 168 * MIB);
+	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/a/c", TIER_SHARE_ANY, UINT64_MAX), 0);
 	CHECK_EQ(tier_share_over(groups), 0);
 }
 
-TEST(what_is_over_goes_first)
+TEST(what_is_over_goes)
 {
 	_cleanup_groups_ struct tier_share_groups *groups = groups_new();
 	struct tier_share_turn *turns;
@@ -205,6 +214,7 @@ TEST(what_is_over_goes_first)
 	add(groups, "/first", 0, TIER_SHARE_CONFIG, "LatencySensitive=yes");
 	add(groups, "/fat", 0, TIER_SHARE_CONFIG, "DramMax=1G");
 	add(groups, "/fat/child", 0, TIER_SHARE_CONFIG, "DramMin=1200M");
+	add(groups, "/fat/late", 0, TIER_SHARE_CONFIG, "LatencySensitive=yes");
 	add(groups, "/stuck", 0, TIER_SHARE_CONFIG, "DramMax=1G");
 	add(groups, "/stuck", 0, TIER_SHARE_CGROUP, "Demote=no");
 	share_resolve(groups);
@@ -214,22 +224,56 @@ TEST(what_is_over_goes_first)
 
 	/* Not twice, by the one above and by the one below; and not what may not be demoted. */
 	CHECK_EQ(tier_share_over(groups), 2 * GIB);
-	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/fat", TIER_SHARE_OVER), 2 * GIB);
-	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/fat/child", TIER_SHARE_OVER), 100 * MIB);
-	CHECK_EQ(allowed(groups, TIER_TIERING_PROMOTE, "/fat/child", TIER_SHARE_ANY), 0);
+	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/fat", TIER_SHARE_OVER, 0), 2 * GIB);
+	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/fat/child", TIER_SHARE_OVER, 0), 100 * MIB);
+	CHECK_EQ(allowed(groups, TIER_TIERING_PROMOTE, "/fat/child", TIER_SHARE_ANY, 0), 0);
 
 	for (uint64_t round = 0; round < 8; round++) {
-		count = tier_share_turns(groups, TIER_TIERING_DEMOTE, round, &turns);
-		CHECK(count >= 4);
-		CHECK(turns[0].why == TIER_SHARE_OVER && turns[1].why == TIER_SHARE_OVER);
-		CHECK(turns[2].why != TIER_SHARE_OVER);
-		CHECK_STR(groups->groups[turns[count - 1].group].path, "/first");
+		/* Nobody else gives for it. */
+		count = tier_share_turns(groups, TIER_TIERING_DEMOTE, true, round, &turns);
+		CHECK_EQ(count, 3);
+		for (ssize_t i = 0; i < count; i++)
+			CHECK_EQ(turns[i].why, TIER_SHARE_OVER);
+		CHECK_STR(groups->groups[turns[2].group].path, "/fat/late");
 		free(turns);
-		count = tier_share_turns(groups, TIER_TIERING_PROMOTE, round, &turns);
-		CHECK(turns[0].group >= 0);
-		CHECK_STR(groups->groups[turns[0].group].path, "/first");
+		count = tier_share_turns(groups, TIER_TIERING_DEMOTE, false, round, &turns);
+		CHECK(groups->groups[turns[count - 1].group].latency_sensitive);
+		free(turns);
+		count = tier_share_turns(groups, TIER_TIERING_PROMOTE, false, round, &turns);
+		CHECK(turns[0].group >= 0 && groups->groups[turns[0].group].latency_sensitive);
 		free(turns);
 	}
+	/* Of a bound of 1 GiB, 16 MiB are not worth a round. */
+	at(groups, "/fat")->fast_bytes = GIB + 16 * MIB;
+	CHECK_EQ(tier_share_over(groups), 0);
+	at(groups, "/fat")->fast_bytes = GIB + 17 * MIB;
+	CHECK_EQ(tier_share_over(groups), 17 * MIB);
+}
+
+TEST(one_below_is_over_by_more)
+{
+	_cleanup_groups_ struct tier_share_groups *groups = groups_new();
+
+	add(groups, "/a", 0, TIER_SHARE_CONFIG, "DramMax=6G");
+	add(groups, "/a/b", 0, TIER_SHARE_CONFIG, "DramMax=1G");
+	share_resolve(groups);
+	at(groups, "/a")->fast_bytes = 6 * GIB + 200 * MIB;
+	at(groups, "/a/b")->fast_bytes = 5 * GIB;
+	CHECK_EQ(tier_share_over(groups), 4 * GIB);
+}
+
+TEST(promoted_though_those_above_are_not)
+{
+	_cleanup_groups_ struct tier_share_groups *groups = groups_new();
+
+	add(groups, "/", 0, TIER_SHARE_CONFIG, "Promote=no");
+	add(groups, "/db", 0, TIER_SHARE_CONFIG, "Promote=yes");
+	add(groups, "/db/batch", 0, TIER_SHARE_CONFIG, "Promote=no");
+	share_resolve(groups);
+	at(groups, "/")->slow_bytes = 7 * GIB;
+	at(groups, "/db")->slow_bytes = 4 * GIB;
+	at(groups, "/db/batch")->slow_bytes = GIB;
+	CHECK_EQ(tier_share_blocked(groups), 4 * GIB);
 }
 
 TEST(who_is_at_its_bound_makes_room_with_its_own)
@@ -249,16 +293,21 @@ TEST(who_is_at_its_bound_makes_room_with_its_own)
 	}
 	at(groups, "/whole")->slow_bytes = 0;
 	at(groups, "/roomy")->fast_bytes = GIB;
-	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/full", TIER_SHARE_TIGHT), 512 * MIB);
-	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/low", TIER_SHARE_TIGHT), 148 * MIB);
+	/* For its own sake, or for more if there is no room at all. */
+	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/full", TIER_SHARE_TIGHT, 0), 512 * MIB);
+	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/full", TIER_SHARE_TIGHT, GIB), GIB);
+	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/roomy", TIER_SHARE_ANY, 0), 0);
+	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "", TIER_SHARE_ANY, 64 * MIB), 64 * MIB);
+	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/low", TIER_SHARE_TIGHT, UINT64_MAX),
+		 148 * MIB);
 	CHECK_EQ(tier_share_tight(groups), 660 * MIB);
 	/* All of four but of the one that has room, and of the one that is all there. */
 	CHECK_EQ(tier_share_blocked(groups), 3 * GIB);
-	CHECK_EQ(tier_share_turns(groups, TIER_TIERING_DEMOTE, 0, &turns), 2 + 5 + 1);
+	CHECK_EQ(tier_share_turns(groups, TIER_TIERING_DEMOTE, false, 0, &turns), 5 + 1);
 	CHECK_EQ(turns[0].why, TIER_SHARE_TIGHT);
 	tier_share_moved(groups, TIER_TIERING_DEMOTE, &turns[0], 512 * MIB);
-	CHECK_EQ(tier_share_limit(groups, TIER_TIERING_DEMOTE, &turns[0]), 0);
-	CHECK_EQ(tier_share_limit(groups, TIER_TIERING_PROMOTE, &turns[0]), 512 * MIB);
+	CHECK_EQ(tier_share_limit(groups, TIER_TIERING_DEMOTE, &turns[0], 0), 0);
+	CHECK_EQ(tier_share_limit(groups, TIER_TIERING_PROMOTE, &turns[0], 0), 512 * MIB);
 	free(turns);
 }
 
@@ -277,7 +326,8 @@ TEST(many_groups_leave_the_rest_its_turn)
 	share_resolve(groups);
 	for (uint64_t round = 0; round < 100; round++) {
 		struct tier_share_turn *turns;
-		ssize_t count = tier_share_turns(groups, TIER_TIERING_PROMOTE, round, &turns);
+		ssize_t count =
+			tier_share_turns(groups, TIER_TIERING_PROMOTE, false, round, &turns);
 		bool rest = false;
 
 		CHECK(count <= 32);
@@ -312,6 +362,34 @@ TEST(contradictions_of_several)
 	share_resolve(groups);
 	CHECK(tier_share_contradiction(groups, text, sizeof(text)));
 	CHECK(strstr(text, "/a has a DramMin of 5G"));
+}
+
+TEST(more_groups_over_than_turns)
+{
+	_cleanup_groups_ struct tier_share_groups *groups = groups_new();
+	bool seen[101] = {};
+	unsigned all = 0;
+
+	add(groups, "/a", 0, TIER_SHARE_CONFIG, "DramMax=1G");
+	for (unsigned i = 0; i < 100; i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "/a/b%u", i);
+		add(groups, path, 0, TIER_SHARE_CONFIG, "DramMax=4G");
+	}
+	share_resolve(groups);
+	at(groups, "/a")->fast_bytes = 2 * GIB;
+	for (uint64_t round = 0; round < 101; round++) {
+		struct tier_share_turn *turns;
+		ssize_t count = tier_share_turns(groups, TIER_TIERING_DEMOTE, true, round, &turns);
+
+		for (ssize_t i = 0; i < count; i++)
+			seen[turns[i].group] = true;
+		free(turns);
+	}
+	for (unsigned i = 0; i < 101; i++)
+		all += seen[i];
+	CHECK_EQ(all, 101);
 }
 
 TEST(numa_stat)

@@ -397,6 +397,23 @@ TEST(not_for_a_moments_trouble)
 	CHECK_EQ(choose(AUTO, 760, 0, 0), TIER_MECHANISM_DAMON);
 }
 
+/* A map of an hour is no reason to begin something else. */
+TEST(who_is_known_to_end_is_waited_for)
+{
+	struct tier_mechanism_input input = {
+		.wanted = AUTO, .damon = TIER_E_BUSY, .damon_problem = &no_damon, .passing = true};
+
+	state = (struct tier_mechanism_state){};
+	CHECK_EQ(choose(AUTO, 0, 0, 0), TIER_MECHANISM_DAMON);
+	for (uint64_t now = 1; now < 3600; now++) {
+		input.now_usec = now * SECOND;
+		tier_mechanism_choose(&input, &state, &choice);
+		CHECK_EQ(choice.mechanism, TIER_MECHANISM_DAMON);
+	}
+	CHECK_EQ(choose(AUTO, 3600, TIER_E_BUSY, 0), TIER_MECHANISM_DAMON);
+	CHECK_EQ(choose(AUTO, 3900, TIER_E_BUSY, 0), TIER_MECHANISM_KERNEL);
+}
+
 TEST(changing_over_becomes_rare)
 {
 	uint64_t now = 0, waited = 0;

@@ -177,7 +177,7 @@ TEST(what_somebody_else_writes_stays)
 	CHECK(!noted());
 	/* And is not written when it begins again. */
 	CHECK_EQ(tier_knobs_apply(root, 512, &saved, text, NULL), 0);
-	check_present(77, 1, 3);
+	check_present(77, 1, 1);
 	CHECK_EQ(tier_knobs_restore(root, &saved, text, NULL), 0);
 	check_present(77, 0, 1);
 	scratch_done(root);

@@ -92,7 +92,9 @@ static inline void model_sample(const struct model *m, struct tier_tiering_sampl
 		.slow_free_bytes = UINT64_C(1) << 40,
 		.tight_bytes = bound && wanted > may_get ? (wanted - may_get) * MODEL_PAGE : 0,
 		.blocked_bytes = bound ? (slow - MIN(slow, may_get)) * MODEL_PAGE : 0,
-		.over_bytes = used > m->max_pages ? (used - m->max_pages) * MODEL_PAGE : 0,
+		.over_bytes = used > m->max_pages + MAX(256, m->max_pages / 64)
+				      ? (used - m->max_pages) * MODEL_PAGE
+				      : 0,
 		.group_fast_bytes = used * MODEL_PAGE,
 		.group_slow_bytes = (m->count - used) * MODEL_PAGE,
 	};
