@@ -178,7 +178,10 @@ def case_blocks_wait_for_a_region_that_goes_offline(lab):
         # Whoever asked has gone, so all is put back.
         a.run("pkill -INT -x tierctl")
         assert tool.wait(60) == 1, tool.text()
-        await_event(a, "retired", f"memory block {other} evacuated, taken offline", 120, known)
+        # It may have gone offline with the others, and then has stayed so when they were put back.
+        ends = f"memory block {other} evacuated, taken offline|it is not online, and is left out"
+        a.wait_for(f"tierctl events | tail -n +{known + 1} | grep -E '{ends}' >/dev/null", f"end of block {other}", 120)
+    await_online(a, REGION, 6)
     expect_without(a, REGION, [VICTIM["block"], other])
     # The page in which it is was given up; that is no other error.
     ids = {entry["id"] for entry in a.tierctl("retired", "--json").json()}
