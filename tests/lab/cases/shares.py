@@ -95,7 +95,7 @@ def case_no_more_than_its_bound(lab):
         # Less than that is not worth a round.
         enough = bound + 700 / 64 + 1
         until(program, "what is beyond its DramMax goes", lambda line: dram(a, "/hot") <= enough)
-        until(program, "what is hot of it is fetched", lambda line: line["hot"] >= 0.7)
+        until(program, "what is hot of it is fetched", lambda line: line["hot"] >= 0.6, 240)
         assert dram(a, "/hot") <= enough, f"{dram(a, '/hot')} MiB are more than {bound}"
         explained = a.tierctl("explain", a.run("pgrep", "-o", "-x", "heat").out.strip(), "--json").json()
         assert explained["policy"] == "/hot" and explained["tiering"] and explained["bytes"]["may-move"] > 500 * MIB, explained
