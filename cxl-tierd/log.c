@@ -27,30 +27,36 @@ static enum log_target find_target(void)
 	return getenv("INVOCATION_ID") ? LOG_TO_SERVICE : LOG_TO_STDERR;
 }
 
+/* A portal's names come from another host, a cgroup's from a user: nothing of them may look like another entry. */
+static void make_harmless(char *text)
+{
+	for (char *c = text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+}
+
 void log_decision(int priority, const char *object, const char *decision, const char *format, ...)
 {
 	enum log_target target = find_target();
-	char text[1024];
+	char text[1024], whose[256];
 	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 
-	/* A portal's names come from another host: nothing of them may look like another entry. */
-	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
-
+	snprintf(whose, sizeof(whose), "%s", object);
+	make_harmless(whose);
+	make_harmless(text);
 	if (target == LOG_TO_JOURNAL &&
-	    sd_journal_send("MESSAGE=%s: %s", object, text, "PRIORITY=%i", priority,
-			    "CXL_TIER_OBJECT=%s", object, "CXL_TIER_DECISION=%s", decision,
+	    sd_journal_send("MESSAGE=%s: %s", whose, text, "PRIORITY=%i", priority,
+			    "CXL_TIER_OBJECT=%s", whose, "CXL_TIER_DECISION=%s", decision,
 			    NULL) >= 0)
 		return;
 	if (target == LOG_TO_STDERR)
-		dprintf(STDERR_FILENO, "cxl-tierd: %s: %s\n", object, text);
+		dprintf(STDERR_FILENO, "cxl-tierd: %s: %s\n", whose, text);
 	else
-		dprintf(STDERR_FILENO, "<%i>%s: %s\n", priority, object, text);
+		dprintf(STDERR_FILENO, "<%i>%s: %s\n", priority, whose, text);
 }
 
 void log_problem(int priority, const char *decision, const struct tier_problem *problem)

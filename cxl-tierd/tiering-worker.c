@@ -124,15 +124,6 @@ static bool moves(enum tier_tiering_act act)
 	return act == TIER_TIERING_DEMOTE || act == TIER_TIERING_PROMOTE;
 }
 
-/* Users name their cgroups; a terminal would do what an escape says. */
-static void name_group(struct tiering_message *message, const struct tier_share_group *group)
-{
-	COPY(message->group, group->path);
-	for (char *c = message->group; *c; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
-}
-
 static uint64_t less(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -158,7 +149,7 @@ static int take_turns(struct worker *worker, struct tiering_message *message)
 		turn.step.quota_bytes = less(left, limit);
 		turn.why = turns[i].why;
 		if (turns[i].group >= 0)
-			name_group(&turn, &worker->groups->groups[turns[i].group]);
+			COPY(turn.group, worker->groups->groups[turns[i].group].path);
 		if (turn.step.quota_bytes < 4096)
 			continue;
 		if (!wait_until(worker, 0))

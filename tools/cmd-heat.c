@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "since.h"
 #include "tool.h"
 
 #define DEFAULT_ROWS	24
@@ -21,27 +22,6 @@ static int on_progress(void *userdata, uint64_t done_usec, uint64_t total_usec)
 	if (!tool_common.json)
 		tool_progress_update(userdata, done_usec / 1000, total_usec / 1000, "ms");
 	return tool_interrupted();
-}
-
-/* "30s", "5m", "1h" */
-static int parse_time(const char *text, uint64_t *ret_usec)
-{
-	static const char units[] = "smh";
-	static const uint64_t seconds[] = {1, 60, 3600};
-	size_t length = strlen(text);
-	const char *unit = length > 1 ? strchr(units, text[length - 1]) : NULL;
-	char digits[24];
-	uint64_t number;
-
-	if (!unit || length > sizeof(digits))
-		return -EINVAL;
-	snprintf(digits, sizeof(digits), "%.*s", (int)length - 1, text);
-	if (tool_parse_number(digits, false, &number) < 0 ||
-	    __builtin_mul_overflow(number, seconds[unit - units] * 1000000, &number) ||
-	    number < TIER_HEAT_USEC_MIN || number > TIER_HEAT_USEC_MAX)
-		return -EINVAL;
-	*ret_usec = number;
-	return 0;
 }
 
 static uint64_t columns_of_terminal(void)
@@ -167,7 +147,8 @@ static int take(const struct tier_heat_request *request, const char *svg)
 /* What the options ask for, or TOOL_USAGE after saying what is wrong. */
 static int check(const struct options *options, struct tier_heat_request *request)
 {
-	if (parse_time(options->seconds, &request->for_usec) < 0)
+	if (since_parse_duration(options->seconds, &request->for_usec) < 0 ||
+	    request->for_usec < TIER_HEAT_USEC_MIN || request->for_usec > TIER_HEAT_USEC_MAX)
 		return tool_usage("heat: --for takes a time from 1s to 1h such as 30s or 5m, "
 				  "not \"%s\"",
 				  options->seconds);

@@ -110,15 +110,6 @@ static void print_json(const struct tier_move_request *request,
 	print_counts(result);
 }
 
-/* Users name cgroups: what is not printable ASCII becomes '?', or a terminal would do what it says. */
-static char *make_printable(char *text)
-{
-	for (char *at = text; *at; at++)
-		if (*at < ' ' || *at > '~')
-			*at = '?';
-	return text;
-}
-
 static void print_group_json(char *cgroup, const struct tier_move_request *request,
 			     const struct tier_move_group_result *result, int code)
 {
@@ -127,7 +118,7 @@ static void print_group_json(char *cgroup, const struct tier_move_request *reque
 
 	/* JSON escapes what is text, and has no other strings. */
 	if (sd_json_variant_new_string(&name, cgroup) >= 0 ||
-	    sd_json_variant_new_string(&name, make_printable(cgroup)) >= 0)
+	    sd_json_variant_new_string(&name, tool_printable(cgroup)) >= 0)
 		(void)sd_json_variant_format(name, 0, &text);
 	printf("{\"cgroup\":%s,\"to\":%d,\"dry_run\":%s,\"outcome\":\"%s\",\"processes\":%u,"
 	       "\"gone_processes\":%u,\"refused_processes\":%u,\"hidden_processes\":%u,",
@@ -304,10 +295,10 @@ static int move_cgroup(const char *cgroup, const struct tier_move_request *reque
 		if (tool_common.json)
 			print_group_json(path, request, &result, r);
 		else
-			print_group(make_printable(path), request, &result);
+			print_group(tool_printable(path), request, &result);
 		fflush(stdout);
 	}
-	r = r ? tool_fail(&problem) : failed_pages(result.pages.failed_pages, make_printable(path));
+	r = r ? tool_fail(&problem) : failed_pages(result.pages.failed_pages, tool_printable(path));
 	free(path);
 	return r;
 }

@@ -45,14 +45,6 @@ void policy_input_done(struct policy_input *input)
 	place_machine_done(&input->machine);
 }
 
-/* Users name cgroups and processes: a terminal would do what an escape says. */
-static void make_printable(char *text)
-{
-	for (; *text; text++)
-		if (*text < ' ' || *text > '~')
-			*text = '?';
-}
-
 static void read_name(pid_t pid, char name[static 32])
 {
 	char path[32];
@@ -77,6 +69,5 @@ const char *policy_group_name(const struct tier_share_group *group, char *text, 
 	} else {
 		snprintf(text, size, "%s", group->path);
 	}
-	make_printable(text);
-	return text;
+	return tool_printable(text);
 }

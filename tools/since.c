@@ -4,7 +4,7 @@
 #include "since.h"
 #include "tool.h"
 
-static int parse_ago(const char *text, uint64_t now_usec, uint64_t *ret_usec)
+int since_parse_duration(const char *text, uint64_t *ret_usec)
 {
 	static const char units[] = "smhd";
 	static const uint64_t seconds[] = {1, 60, 3600, 86400};
@@ -17,9 +17,8 @@ static int parse_ago(const char *text, uint64_t now_usec, uint64_t *ret_usec)
 		return -EINVAL;
 	snprintf(digits, sizeof(digits), "%.*s", (int)length - 1, text);
 	if (tool_parse_number(digits, false, &number) < 0 ||
-	    __builtin_mul_overflow(number, seconds[unit - units] * 1000000, &number))
+	    __builtin_mul_overflow(number, seconds[unit - units] * 1000000, ret_usec))
 		return -EINVAL;
-	*ret_usec = number < now_usec ? now_usec - number : 0;
 	return 0;
 }
 
@@ -27,8 +26,12 @@ int since_parse(const char *text, uint64_t now_usec, uint64_t *ret_usec)
 {
 	static const char *const formats[] = {"%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"};
 
-	if (parse_ago(text, now_usec, ret_usec) == 0)
+	uint64_t ago;
+
+	if (since_parse_duration(text, &ago) == 0) {
+		*ret_usec = ago < now_usec ? now_usec - ago : 0;
 		return 0;
+	}
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
 		struct tm tm = {.tm_isdst = -1};
 		const char *end = strptime(text, formats[i], &tm);

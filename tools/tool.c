@@ -32,6 +32,14 @@ bool tool_interrupted(void)
 	return interrupted != 0;
 }
 
+char *tool_printable(char *text)
+{
+	for (char *at = text; *at; at++)
+		if (*at < ' ' || *at > '~')
+			*at = '?';
+	return text;
+}
+
 int tool_fail(const struct tier_problem *problem)
 {
 	if (!problem->text[0])

@@ -81,6 +81,9 @@ int tool_fail(const struct tier_problem *problem);
 int tool_fail_text(const char *object, const char *next, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Users name cgroups and processes: what is not printable ASCII becomes '?', or a terminal would do what it says. */
+char *tool_printable(char *text);
+
 /* "tierctl: usage..." on stderr; returns TOOL_USAGE. */
 int tool_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

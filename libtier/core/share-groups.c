@@ -52,13 +52,11 @@ static bool is_within(const char *path, const char *above)
 	return strncmp(path, above, length) == 0 && (path[length] == '/' || path[length] == '\0');
 }
 
-/* Cgroups before processes, and those above before those below. */
+/* Cgroups, which have no number, before processes, and those above before those below. */
 static int in_order(const void *a, const void *b)
 {
 	const struct tier_share_group *x = a, *y = b;
 
-	if (!x->pid != !y->pid)
-		return x->pid ? 1 : -1;
 	if (x->pid != y->pid)
 		return x->pid < y->pid ? -1 : 1;
 	return strcmp(x->path, y->path);

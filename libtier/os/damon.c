@@ -3,14 +3,13 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "damon.h"
 #include "fd.h"
-#include "file-replace.h"
+#include "lock-file.h"
 #include "util.h"
 
 #define KDAMONDS DAMON_KDAMONDS
@@ -56,27 +55,6 @@ static int set_number(const struct damon *damon, const char *path, uint64_t valu
 
 	snprintf(text, sizeof(text), "%" PRIu64, value);
 	return set(damon, path, text, problem);
-}
-
-static int take_lock(uint64_t wait_usec)
-{
-	_cleanup_close_ int fd = -1;
-	uint64_t deadline = now_usec() + wait_usec;
-	int r = file_make_directory(LOCK);
-
-	if (r < 0)
-		return r;
-	fd = open(LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK)
-			return -errno;
-		if (now_usec() >= deadline)
-			return -EBUSY;
-		(void)poll(NULL, 0, 5);
-	}
-	return take_fd(&fd);
 }
 
 /* What is claimed has no mark yet for a moment: that long there is a byte in the lock file. */
@@ -131,7 +109,7 @@ static int claim(struct damon *damon, uint64_t wait_usec, struct tier_problem *p
 	uint64_t others = 0;
 	int r;
 
-	damon->lock = take_lock(wait_usec);
+	damon->lock = lock_file_take(LOCK, wait_usec);
 	if (damon->lock == -EBUSY)
 		return tier_problem_set(problem, wait_usec ? TIER_E_TIMEOUT : TIER_E_BUSY, "DAMON",
 					"try again later", "another process of cxl-tier uses it");

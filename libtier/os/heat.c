@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "fd.h"
-#include "file-replace.h"
+#include "lock-file.h"
 #include "heat-run.h"
 #include "process-pages.h"
 
@@ -17,7 +16,8 @@
 #define RENEW_USEC_MIN UINT64_C(2000000)
 #define RENEWALS       8
 /* How often a caller is asked while cxl-tierd is waited for. */
-#define WAIT_USEC  UINT64_C(200000)
+#define WAIT_USEC UINT64_C(200000)
+/* Who asks tier_heat_runs() has the lock for a moment. */
 #define ASKED_USEC UINT64_C(100000)
 
 static void run_done(struct heat_run *run)
@@ -29,26 +29,6 @@ static void run_done(struct heat_run *run)
 	free(run->spaces);
 	sysfs_done(&run->root);
 	closep(&run->lock);
-}
-
-/* Who asks tier_heat_runs() has it for a moment. */
-static int lock_heat(void)
-{
-	_cleanup_close_ int fd = -1;
-	uint64_t deadline = now_usec() + ASKED_USEC;
-	int r = file_make_directory(LOCK);
-
-	if (r < 0)
-		return r;
-	fd = open(LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK || now_usec() >= deadline)
-			return -errno;
-		(void)poll(NULL, 0, 5);
-	}
-	return take_fd(&fd);
 }
 
 bool tier_heat_runs(void)
@@ -328,8 +308,8 @@ static int prepare(struct heat_run *run, struct tier_problem *problem)
 	r = r ?: read_targets(run, problem);
 	if (r)
 		return r;
-	run->lock = lock_heat();
-	if (run->lock == -EWOULDBLOCK)
+	run->lock = lock_file_take(LOCK, ASKED_USEC);
+	if (run->lock == -EBUSY)
 		return tier_problem_set(problem, TIER_E_BUSY, "DAMON", "wait for its end",
 					"another tierctl heat uses it");
 	if (run->lock < 0)

@@ -128,6 +128,7 @@ def measure_all(lab, name, peer, loads):
         if not running:
             lab.run("\n".join(peer["begin"]), timeout=600)
             if peer["moves"]:
+                # Quotas that begin with nothing grow meanwhile, and nobody tells when they have: the time is a part of the setting.
                 time.sleep(SETTLE_SECONDS)
         running = loads[load]["exact"]
         runs[load] = measure(lab, peer, loads[load])

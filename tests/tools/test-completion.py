@@ -9,7 +9,9 @@ import os
 import subprocess
 import sys
 import tempfile
-import traceback
+
+sys.dont_write_bytecode = True
+import each_test  # noqa: E402
 
 TIERCTL = os.path.abspath(sys.argv[1])
 COMPLETION = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "completion", "tierctl")
@@ -96,19 +98,4 @@ def test_home():
         assert offered(directory, "list", "--sysroot", "~/mi") == [("~/mine", os.path.join(directory, "units", "mine"))]
 
 
-def main():
-    failed = 0
-    for name, test in list(globals().items()):
-        if not name.startswith("test_"):
-            continue
-        try:
-            test()
-            print(f"ok - {name}")
-        except Exception:  # noqa: BLE001 - the traceback says what broke
-            failed += 1
-            print(f"not ok - {name}")
-            traceback.print_exc()
-    return 1 if failed else 0
-
-
-sys.exit(main())
+each_test.run(globals())

@@ -10,7 +10,9 @@ import os
 import subprocess
 import sys
 import tempfile
-import traceback
+
+sys.dont_write_bytecode = True
+import each_test  # noqa: E402
 
 TIERCTL = os.path.abspath(sys.argv[1])
 # region0 is online on node 2, region1 is offline, its node is 3.
@@ -164,19 +166,4 @@ def test_bad_words():
         refused(*words, status=2)
 
 
-def main():
-    failed = 0
-    for name, test in list(globals().items()):
-        if not name.startswith("test_"):
-            continue
-        try:
-            test()
-            print(f"ok - {name}")
-        except Exception:  # noqa: BLE001 - the traceback says what broke
-            failed += 1
-            print(f"not ok - {name}")
-            traceback.print_exc()
-    return 1 if failed else 0
-
-
-sys.exit(main())
+each_test.run(globals())

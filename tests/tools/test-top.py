@@ -5,6 +5,7 @@
 test-top.py TIERCTL; TIER_NCURSES=no: it was built without, and says so.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -19,7 +20,9 @@ import sys
 import tempfile
 import termios
 import time
-import traceback
+
+sys.dont_write_bytecode = True
+import each_test  # noqa: E402
 
 TIERCTL = os.path.abspath(sys.argv[1])
 LIVE = os.environ.get("TIER_NCURSES") != "no"
@@ -327,21 +330,11 @@ def test_unknown_terminal(scratch):
 NEED_NCURSES = {test_screen, test_keys, test_resize, test_what_is_read_goes_away, test_unknown_terminal}
 
 
-def main():
-    failed = 0
-    for name, test in list(globals().items()):
-        if not name.startswith("test_") or (not LIVE and test in NEED_NCURSES):
-            continue
-        with tempfile.TemporaryDirectory() as scratch:
-            machine(scratch)
-            try:
-                test(scratch)
-                print(f"ok - {name}")
-            except Exception:  # noqa: BLE001 - the traceback says what broke
-                failed += 1
-                print(f"not ok - {name}")
-                traceback.print_exc()
-    return 1 if failed else 0
+@contextlib.contextmanager
+def a_machine():
+    with tempfile.TemporaryDirectory() as scratch:
+        machine(scratch)
+        yield scratch
 
 
-sys.exit(main())
+each_test.run(globals(), a_machine, () if LIVE else NEED_NCURSES)

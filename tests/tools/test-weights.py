@@ -5,6 +5,7 @@
 test-weights.py TIERCTL
 """
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -13,7 +14,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import traceback
+
+sys.dont_write_bytecode = True
+import each_test  # noqa: E402
 
 TIERCTL = os.path.abspath(sys.argv[1])
 DUMP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fixtures", "expanders")
@@ -184,22 +187,13 @@ def test_memory_that_other_hosts_see(root):
         good(root, "calibrate", "--dry-run", "--force", "--nodes", "0,2", "--typed", config=config.name)
 
 
-def main():
-    failed = 0
-    for name, test in list(globals().items()):
-        if not name.startswith("test_"):
-            continue
-        with tempfile.TemporaryDirectory() as scratch:
-            root = os.path.join(scratch, "root")
-            shutil.copytree(DUMP, root, symlinks=True)
-            try:
-                test(root)
-                print(f"ok - {name}")
-            except Exception:  # noqa: BLE001 - the traceback says what broke
-                failed += 1
-                print(f"not ok - {name}")
-                traceback.print_exc()
-    return 1 if failed else 0
+@contextlib.contextmanager
+def a_copy():
+    """Of the dump, for one test to change."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root = os.path.join(scratch, "root")
+        shutil.copytree(DUMP, root, symlinks=True)
+        yield root
 
 
-sys.exit(main())
+each_test.run(globals(), a_copy)

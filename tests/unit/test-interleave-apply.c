@@ -6,6 +6,7 @@
 #include "fixture.h"
 #include "sysfs.h"
 #include "tier-weights.h"
+#include "killed.h"
 #include "util.h"
 
 DEFINE_CLEANUP(struct tier_topology *, tier_topology_free)
@@ -19,7 +20,6 @@ static char root[64];
 static int refused_node, refused_code;
 static bool knows_bandwidths;
 static unsigned writes;
-static unsigned lives; /* effects until this process is killed; 0: it is not */
 /* What the kernel computes by itself. */
 static const unsigned own[NODES] = {5, 2, 1};
 
@@ -58,33 +58,6 @@ static void set_weight(int node, unsigned weight)
 	snprintf(name, sizeof(name), "node%d", node);
 	snprintf(value, sizeof(value), "%u\n", weight);
 	set(name, value);
-}
-
-/* Nobody cleans up after a kill. */
-static void live_on(void)
-{
-	if (lives > 0 && --lives == 0)
-		_exit(9);
-}
-
-int __real_file_replace(const char *path, const void *data, size_t bytes);
-int __wrap_file_replace(const char *path, const void *data, size_t bytes);
-int __wrap_file_replace(const char *path, const void *data, size_t bytes)
-{
-	int r = __real_file_replace(path, data, bytes);
-
-	live_on();
-	return r;
-}
-
-int __real_unlink(const char *path);
-int __wrap_unlink(const char *path);
-int __wrap_unlink(const char *path)
-{
-	int r = __real_unlink(path);
-
-	live_on();
-	return r;
 }
 
 int __wrap_sysfs_write(const struct sysfs *to, const char *value, const char *format, ...);

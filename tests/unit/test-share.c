@@ -285,6 +285,8 @@ TEST(who_is_at_its_bound_makes_room_with_its_own)
 	add(groups, "/whole", 0, TIER_SHARE_CONFIG, "DramMax=2G");
 	add(groups, "/roomy", 0, TIER_SHARE_CONFIG, "DramMax=2G");
 	add(groups, "/kept", 0, TIER_SHARE_CONFIG, "DramMax=2G Promote=no");
+	add(groups, "/stays", 0, TIER_SHARE_CONFIG, "DramMax=2G");
+	add(groups, "/stays", 0, TIER_SHARE_CGROUP, "Demote=no");
 	add(groups, "/low", 0, TIER_SHARE_CONFIG, "DramMax=2G DramMin=1900M");
 	share_resolve(groups);
 	for (size_t i = 0; i < groups->count; i++) {
@@ -301,8 +303,8 @@ TEST(who_is_at_its_bound_makes_room_with_its_own)
 	CHECK_EQ(allowed(groups, TIER_TIERING_DEMOTE, "/low", TIER_SHARE_TIGHT, UINT64_MAX),
 		 148 * MIB);
 	CHECK_EQ(tier_share_tight(groups), 660 * MIB);
-	/* All of four but of the one that has room, and of the one that is all there. */
-	CHECK_EQ(tier_share_blocked(groups), 3 * GIB);
+	/* All of six but of the one that has room, and of the one that is all there. */
+	CHECK_EQ(tier_share_blocked(groups), 4 * GIB);
 	CHECK_EQ(tier_share_turns(groups, TIER_TIERING_DEMOTE, false, 0, &turns), 5 + 1);
 	CHECK_EQ(turns[0].why, TIER_SHARE_TIGHT);
 	tier_share_moved(groups, TIER_TIERING_DEMOTE, &turns[0], 512 * MIB);

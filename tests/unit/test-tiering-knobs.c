@@ -7,6 +7,7 @@
 #include "fixture.h"
 #include "sysfs.h"
 #include "tier-tiering-kernel.h"
+#include "killed.h"
 #include "util.h"
 
 static const char *const files[TIER_KNOBS] = {
@@ -19,14 +20,6 @@ static const unsigned before[TIER_KNOBS] = {65536, 0, 0};
 static char root[64];
 static int refused; /* the knob; TIER_KNOBS: none */
 static unsigned writes;
-static unsigned lives; /* effects until this process is killed; 0: it is not */
-
-/* Nobody cleans up after a kill. */
-static void live_on(void)
-{
-	if (lives > 0 && --lives == 0)
-		_exit(9);
-}
 
 static void set(enum tier_knob knob, unsigned value)
 {
@@ -36,26 +29,6 @@ static void set(enum tier_knob knob, unsigned value)
 	if (knob == TIER_KNOB_DEMOTION)
 		strcpy(text, value ? "true\n" : "false\n");
 	scratch_file(root, files[knob], text);
-}
-
-int __real_file_replace(const char *path, const void *data, size_t bytes);
-int __wrap_file_replace(const char *path, const void *data, size_t bytes);
-int __wrap_file_replace(const char *path, const void *data, size_t bytes)
-{
-	int r = __real_file_replace(path, data, bytes);
-
-	live_on();
-	return r;
-}
-
-int __real_unlink(const char *path);
-int __wrap_unlink(const char *path);
-int __wrap_unlink(const char *path)
-{
-	int r = __real_unlink(path);
-
-	live_on();
-	return r;
 }
 
 int __wrap_sysfs_write(const struct sysfs *to, const char *value, const char *format, ...);

@@ -81,7 +81,7 @@ def main(words):
         children = [benchmark(HOT_CLIENTS, hot, "GET", f"hot{phase}:__rand_int__"),
                     benchmark(OTHER_CLIENTS, rest, "GETRANGE", "cold:__rand_int__", "0", "-1")]
         while phase == phases - 1 or time.monotonic() - begin < seconds:
-            time.sleep(1)
+            time.sleep(1)  # a sample each second
             after = server.calls()
             print(json.dumps({"phase": phase, "seconds": round(time.monotonic() - begin, 2),
                               "requests": sum(after) - sum(before), "hot_requests": after[0] - before[0]}), flush=True)

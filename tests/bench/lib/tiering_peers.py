@@ -4,9 +4,9 @@
 # Off, whatever the kernel's configuration has as default, so that one moves pages at a time.
 _KERNEL_OFF = ["echo 0 >/proc/sys/kernel/numa_balancing", "echo 0 >/sys/kernel/mm/numa/demotion_enabled"]
 
-# scripts/mem_tier.sh of damo: node 0 is the fast one here as well. Its goals are 0.5 % free and 99.7 % used, of a node of
-# which the kernel keeps about 0.2 % free (64 GiB, say): 2.5 and 1.5 times that. Of this host's node 0 it keeps 1.2 %, so
-# that with the script's own figures demotion never begins, and promotion finds no room: they are scaled with it.
+# scripts/mem_tier.sh of damo: node 0 is the fast one here as well. Its goals are 0.5 % free and 99.7 % used. The kernel keeps
+# a larger part free of a node as small as this host's than of a large one, so that with the script's own figures nothing was
+# moved here: there is no room for what would be promoted. They are scaled, by an estimate of what is kept free of a large node.
 _DAMO = """damo start \
 --numa_node 0 --monitoring_intervals_goal 4% 3 5ms 10s \
 --damos_action migrate_cold 1 --damos_access_rate 0% 0% --damos_apply_interval 1s \
@@ -47,7 +47,7 @@ PEERS = {
         "begin": [*_KERNEL_OFF, "damo module stat write enabled N", _DAMO], "end": ["damo stop"], "moves": ["damon"],
         "source": "damo, scripts/mem_tier.sh, its authors' example of memory tiering (added after 2.8.3, which takes all "
                   "of its options), the same policy and figures as Linux, samples/damon/mtier.c; the goals of 0.5 % free "
-                  "and 99.7 % used are 3 % and 98.2 %, the same multiples of what the kernel keeps free of a small node"},
+                  "and 99.7 % used are 3 % and 98.2 %, scaled by estimate to what the kernel keeps free of a small node"},
     "cxl-tierd": {
         "begin": [*_KERNEL_OFF, *start_daemon("auto")], "end": STOP_DAEMON,
         "moves": ["damon", "numa_misplaced", "demotion"],
