@@ -8,6 +8,7 @@ import qmp
 from cases import deadline
 from rules import blocks, configure, decision, expect_offline, expect_online, reload
 
+SECONDS = 45
 DEADLINE = 180
 RULE = "[Region own]\nMatchSerial=1\nOnline=movable\n"
 MEMORY = "/sys/devices/system/memory"

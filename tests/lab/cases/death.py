@@ -8,6 +8,7 @@ from flying import NAME, expect_alive, expect_clean, refused
 from killing import bring_up, marker, open_flights, running, start_tool, wait_ended
 from scenario import Failure, Guest
 
+SECONDS = 180
 TOPOLOGY = "three-hosts"
 SETUP_DEADLINE = 500
 DEADLINE = 300

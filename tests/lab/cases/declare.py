@@ -8,8 +8,8 @@ from cases import deadline
 from rules import configure, expect_offline, expect_online, reload
 from scenario import HOST
 
+SECONDS = 50
 TOPOLOGY = "declared"
-ROTATES = True
 DECLARED = """[Region pair]
 Create=3 2
 InterleaveGranularity=1K

@@ -9,6 +9,7 @@ from flying import (NAME, expect_alive, expect_clean, prepare, receive, refused,
                     wait_stage)
 from scenario import Guest
 
+SECONDS = 290
 TOPOLOGY = "two-hosts"
 SETUP_DEADLINE = 400
 DEADLINE = 300

@@ -14,6 +14,7 @@ from flying import refused
 from heating import KDAMONDS, RATE, kdamonds, prepare
 from nodes import NOBODY, cgroup, node_of
 
+SECONDS = 110
 HOST = ("--dram", "768M", "--cpus", "2", "--cxl", "serial=1,size=256M,window=0", "--cxl", "serial=2,size=1G,window=1")
 DEADLINE = 300
 KERNEL = "patched"

@@ -4,6 +4,7 @@
 from rules import blocks, configure, decision, expect_offline, expect_online, reload
 
 # Additions of memory are counted by a kprobe, which the kernel of kernel/series is built without.
+SECONDS = 30
 KERNEL = "stock"
 DEADLINE = 120
 RULE = "[Region own]\nMatchSerial=1\nOnline=movable\n"

@@ -10,7 +10,7 @@ import subprocess
 from flying import refused
 from rules import blocks, expect_offline, expect_online
 
-ROTATES = True
+SECONDS = 60
 DEADLINE = 300
 LIBRARY, CONTROL, LOG = "/run/inject.so", "/run/inject", "/run/inject.log"
 ERRORS = errno.EBUSY, errno.EINVAL, errno.EAGAIN, errno.ENOMEM

@@ -10,9 +10,9 @@ from flying import NAME, expect_alive, expect_clean, prepare_host, receive, refu
 from portal_bytes import digest
 from scenario import Guest
 
+SECONDS = 95
 TOPOLOGY = "two-hosts"
 SETUP_DEADLINE = 400
-ROTATES = True
 DEADLINE = 300
 DEVICE = paths.DEVICES / "portal0"
 PORTAL_FILE = "/src/build/lab/portal-file"

@@ -6,6 +6,7 @@ A sample by the commit's seed in make check, all of them in make check-long.
 
 import killing
 
+SECONDS = 150
 TOPOLOGY = killing.TOPOLOGY
 SETUP_DEADLINE = 400
 DEADLINE = 300

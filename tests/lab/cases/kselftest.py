@@ -10,8 +10,8 @@ import re
 import kernels
 from cases import Skip, deadline
 
+SECONDS = 90
 TOPOLOGY = "switched"
-ROTATES = True
 KERNEL = "patched"
 SETUP_DEADLINE = 400
 TESTS = "/tmp/selftests"

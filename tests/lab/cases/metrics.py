@@ -11,8 +11,8 @@ sys.path.append("/usr/lib/python3/dist-packages")
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics  # noqa: E402
 from prometheus_client.parser import text_string_to_metric_families as textfile  # noqa: E402
 
+SECONDS = 25
 KERNEL = "patched"
-ROTATES = True
 TOPOLOGY = None
 HOST = ("--dram", "768M", "--cpus", "1", "--cxl", "serial=1,size=512M", "--cxl", "serial=2,size=256M")
 FILE = "/run/cxl-tier/cxl-tier.prom"

@@ -8,10 +8,10 @@ import subprocess
 
 from flying import refused
 
+SECONDS = 120
 SOURCE, PROGRAM = "/src/tests/lab/move-victim.c", "/src/build/lab/move-victim"
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 MIB_PAGES = 256
-ROTATES = True
 OUTCOMES = ("moved_pages", "already_pages", "elsewhere_pages", "absent_pages", "shared_pages", "pinned_pages",
             "failed_pages", "no_memory_pages")
 

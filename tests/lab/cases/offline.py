@@ -12,8 +12,8 @@ from flying import refused
 from holding import PINNER, PINS, Holder, offline
 from rules import SOCKET, blocks, call, configure, expect_offline, expect_online
 
+SECONDS = 90
 TOPOLOGY = "one-host-two-regions"
-ROTATES = True
 FIRST, SECOND = "region-of-serial-1", "region-of-serial-2"
 LAKE = "/dev/shm/lake"
 FILLER = """

@@ -9,6 +9,8 @@ from flying import refused
 from rules import (DROP_IN, SOCKET, blocks, call, configure, decision, expect_offline, expect_online, objects,
                    reload)
 
+SECONDS = 110
+ALWAYS = True
 TOPOLOGY = "one-host-two-regions"
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 # Region names follow the order of probing; the serial number says which is which: 1 has 1 GiB, 2 has 512 MiB.

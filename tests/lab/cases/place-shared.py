@@ -5,8 +5,8 @@ import nodes
 from flying import refused
 from nodes import hog, region_of
 
+SECONDS = 40
 KERNEL = "stock"
-ROTATES = True
 TOPOLOGY = None
 HOST = ("--dram", "1G", "--cpus", "1", "--cxl", "serial=1,size=256M,window=0", "--cxl", "serial=2,size=256M,window=0")
 CONFIG = "[Region one]\nMatchSerial=1\nOnline=movable\n[Region two]\nMatchSerial=2\nOnline=movable\n"

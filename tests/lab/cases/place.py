@@ -12,6 +12,7 @@ import nodes
 from flying import refused
 from nodes import CGROUPS, NOBODY, Hog, cgroup, hog, node_of, region_of
 
+SECONDS = 80
 HOST = ("--dram", "1G", "--cpus", "1", "--cxl", "serial=1,size=512M,window=0", "--cxl", "serial=2,size=256M,window=1")
 TOPOLOGY = None
 DEADLINE = 240

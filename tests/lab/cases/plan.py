@@ -6,8 +6,8 @@ import re
 from flying import refused
 from rules import DROP_IN, blocks, call, configure, decision, expect_offline, expect_online, reload
 
+SECONDS = 35
 TOPOLOGY = "one-host-two-regions"
-ROTATES = True
 PARAMETERS = "/sys/module/memory_hotplug/parameters"
 GIB = 1 << 30
 # By serial number: 1 has 1 GiB, 2 has 512 MiB.

@@ -14,6 +14,7 @@ import growing
 from cases import deadline
 from growing import BLOCK, PAGES
 
+SECONDS = 150
 KERNEL = "stock"
 LONG = os.environ.get("LAB_ALL") == "1"
 SEED = int(os.environ.get("TIER_SEED", "1"))

@@ -9,6 +9,8 @@ from cases import deadline
 from flying import refused
 from portal_bytes import digest
 
+SECONDS = 130
+ALWAYS = True
 TOPOLOGY = "two-hosts"
 DEADLINE = 180
 REGION = "region0"

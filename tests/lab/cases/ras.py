@@ -10,8 +10,8 @@ from flying import refused
 from holding import PINNER, Holder
 from rules import blocks, call, configure, expect_online
 
+SECONDS = 105
 TOPOLOGY = "one-host-two-regions"
-ROTATES = True
 BLOCK = 128 << 20
 STATE = "/var/lib/cxl-tier"
 REGION = "region-of-serial-1"

@@ -4,8 +4,8 @@
 from flying import expect_clean, refused
 from scenario import Failure
 
+SECONDS = 30
 NAME = "odd"
-ROTATES = True
 DIRECTORY = f"/run/cxl-tier/vm/{NAME}"
 SHARED = f"-object memory-backend-file,id=ram,size=128M,mem-path={DIRECTORY}/ram,share=on,align=2M"
 

@@ -13,9 +13,9 @@ from flying import refused
 from heating import RATE, expect_ended, heat, prepare, tier, until
 from nodes import hog, node_of
 
+SECONDS = 180
 DEADLINE = 420
 KERNEL = "patched"
-ROTATES = True
 MIB = 1 << 20
 HOT = (600, 80, "contiguous", RATE, 1, 1)
 

@@ -14,6 +14,7 @@ from holding import PINNER, PINS, Holder
 from portal_bytes import digest
 from rules import DROP_IN, SOCKET, blocks, expect_offline, expect_online
 
+SECONDS = 270
 SETUP_DEADLINE = 500
 DEADLINE = 180
 DEVICE = paths.DEVICES / "portal0"

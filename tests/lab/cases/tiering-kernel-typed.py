@@ -7,9 +7,9 @@ import nodes
 from heating import heat, until
 from nodes import hog, node_of
 
+SECONDS = 36
 KERNEL = "patched"
 DEADLINE = 420
-ROTATES = True
 
 
 def setup(lab):

@@ -10,10 +10,10 @@ import nodes
 from heating import heat, until
 from nodes import node_of, region_of
 
+SECONDS = 90
 HOST = ("--dram", "768M", "--cpus", "2", "--cxl", "serial=1,size=256M,window=0", "--cxl", "serial=2,size=1G,window=1")
 KERNEL = "stock"
 DEADLINE = 420
-ROTATES = True
 CONFIG = ("[Region far]\nMatchSerial=1\nType=%s\nOnline=%s\n[Region own]\nMatchSerial=2\nOnline=movable\n"
           "[Tiering]\nTier=%s\nMeasureSec=3\nMechanism=%s\nPromoteRateLimit=%s\n")
 BALANCING, LIMIT = ("/proc/sys/kernel/numa_balancing" + tail for tail in ("", "_promote_rate_limit_MBps"))

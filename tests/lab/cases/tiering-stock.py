@@ -5,9 +5,9 @@ import nodes
 from flying import refused
 from nodes import node_of
 
+SECONDS = 40
 HOST = ("--dram", "768M", "--cxl", "serial=1,size=256M,window=0", "--cxl", "serial=2,size=512M,window=1")
 KERNEL = "stock"
-ROTATES = True
 CONFIG = ("[Region far]\nMatchSerial=1\nType=switched\nOnline=%s\n[Region own]\nMatchSerial=2\nOnline=movable\n"
           "[Tiering]\nTier=%s\n")
 STAT = "/sys/module/damon_stat/parameters/enabled"

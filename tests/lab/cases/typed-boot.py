@@ -16,7 +16,7 @@ import paths
 from cases import deadline
 from nodes import meminfo, node_of, region_of, used_mib
 
-ROTATES = True
+SECONDS = 120
 KERNEL = "patched"
 DEADLINE = 200
 MAX_NODES = 1024

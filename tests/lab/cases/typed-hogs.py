@@ -13,6 +13,7 @@ import ext2
 import nodes
 from nodes import allocated, node_of, untouched, until_one_dies
 
+SECONDS = 35
 KERNEL = "patched"
 DEADLINE = 300
 SAMPLE = 3

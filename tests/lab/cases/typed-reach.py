@@ -10,7 +10,7 @@ import nodes
 from cases import deadline
 from nodes import CGROUPS, allocated, cgroup, hog, meminfo, node_of, used_mib
 
-ROTATES = True
+SECONDS = 60
 KERNEL = "patched"
 HUGE = "/sys/devices/system/node/node{}/hugepages/hugepages-2048kB/nr_hugepages"
 ZEROED = "Slab", "PageTables", "KernelStack", "SecPageTables"

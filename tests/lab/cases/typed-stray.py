@@ -11,7 +11,7 @@ import nodes
 from cases import deadline
 from nodes import cgroup, hog, meminfo, node_of, region_of, untouched, used_mib
 
-ROTATES = True
+SECONDS = 75
 KERNEL = "patched"
 NUMA_BALANCING = "/sys/kernel/debug/sched/numa_balancing"
 

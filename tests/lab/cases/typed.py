@@ -13,6 +13,8 @@ from cases import deadline
 from flying import refused
 from nodes import CLOSED, NOBODY, OPENED, configure, hog, meminfo, node_of, region_of, used_mib
 
+SECONDS = 180
+ALWAYS = True
 KERNEL = "patched"
 DEADLINE = 240
 # By the daemon's rules every one of them, so that it does not fall behind. A debug kernel takes minutes for each.

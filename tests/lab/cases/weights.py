@@ -11,8 +11,8 @@ from cases import deadline
 from flying import refused
 from rules import DROP_IN, configure, expect_offline, expect_online, objects, reload
 
+SECONDS = 60
 TOPOLOGY = "hmat"
-ROTATES = True
 WEIGHTS = "/sys/kernel/mm/mempolicy/weighted_interleave"
 SAVED = "/run/cxl-tier/weights"
 CALIBRATION = "/var/lib/cxl-tier/calibration.json"

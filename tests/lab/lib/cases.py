@@ -10,8 +10,9 @@ Runs the lab cases of each file on emulated hosts that the file's cases share. I
               AssertionError, or Skip; the others run all the same.
   KERNEL      "patched": needs the kernel of kernel/series; left out, and said so, where somebody wants Debian's, and a
               skip where the other one should be there and is not. "stock": is about Debian's kernel
-  ONLY_LONG   True: make check-long runs it, make check does not
-  ROTATES     True: of these files make check runs every second one, and with the next TIER_SEED the others
+  SECONDS     what the file needs on two idle cores: make check takes files, in an order that TIER_SEED gives, until their
+              sum is what the suite may use; make check-long takes all
+  ALWAYS      True: every make check has it
   DEADLINE    seconds that one case may take; 120 unless set. @deadline(N) sets it for one case.
   SAMPLE      how many of the cases run, chosen by TIER_SEED; all of them if LAB_ALL=1, or if one is named
 
