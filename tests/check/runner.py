@@ -76,26 +76,29 @@ def prove_suites(top):
              "flight.state_bytes", "flight.ram_bytes_over_network", "guest.pages_checked", "guest.bad_pages",
              "guest.longest_pause_usec"]
     wrong += [f"the demo's report is not checked for {key}" for key in issue if key not in suites.REPORT]
-    files = {"any.py": "", "other.py": "", "typed.py": 'KERNEL = "patched"\n', "rule.py": 'KERNEL = "stock"\nONLY_LONG = True\n'}
+    files = {"any.py": "", "other.py": "", "typed.py": 'KERNEL = "patched"\n', "rule.py": 'KERNEL = "stock"\n'}
     two, chosen = ["patched", "stock"], {}
     with habit.sample(files) as at:
-        for key, labels, mode, seed in (("even", two, "normal", 4), ("odd", two, "normal", 5), ("long", two, "long", 4),
-                                        ("stock", ["stock"], "long", 4), ("own", ["own"], "long", 4)):
-            pairs = suites.on_which([f"{at}/{name}" for name in files], labels, mode, seed)
-            chosen[key] = {(os.path.basename(path)[0], label[0]) for path, label in pairs}
-    both = {(file, label) for file in "ao" for label in "ps"}
-    if (chosen["even"] & chosen["odd"] != {("t", "p")} or chosen["even"] | chosen["odd"] != both | {("t", "p")}
-            or chosen["long"] != both | {("t", "p"), ("r", "s")} or chosen["stock"] != {(file, "s") for file in "aotr"}
+        for key, labels, mode, seeds in (("normal", two, "normal", range(40)), ("long", two, "long", (4,)),
+                                         ("stock", ["stock"], "long", (4,)), ("own", ["own"], "long", (4,))):
+            runs = [[(os.path.basename(path)[0], label[0]) for path, label in
+                     suites.on_which([f"{at}/{name}" for name in files], labels, mode, seed)] for seed in seeds]
+            chosen[key] = set(sum(runs, []))
+            if key == "normal" and {len(run) for run in runs} != {len(files)}:
+                wrong.append(f"a file runs on two kernels, or on none: {runs}")
+    both = {(file, label) for file in "ao" for label in "ps"} | {("t", "p"), ("r", "s")}
+    if (chosen["normal"] != both or chosen["long"] != both or chosen["stock"] != {(file, "s") for file in "aotr"}
             or chosen["own"] != {(file, "o") for file in "aot"}):
         wrong.append(f"which file runs on which kernel: {chosen}")
-    with habit.sample(dict.fromkeys(("u.py", "v.py"), "ROTATES = True\n")) as at:
-        turns = [tuple((os.path.basename(path)[0], label[0]) for path, label in suites.on_which(
-            [f"{at}/u.py", f"{at}/v.py"], two, mode, seed)) for mode, seed in (
-                ("normal", 4), ("normal", 5), ("normal", 6), ("normal", 7), ("long", 4))]
-    if ([{file for file, _ in turn} for turn in turns[:4]] != [{"u"}, {"v"}, {"u"}, {"v"}]
-            or set(turns[0] + turns[1] + turns[2] + turns[3]) != {(file, label) for file in "uv" for label in "ps"}
-            or len(turns[4]) != 4):
-        wrong.append(f"whose turn it is: {turns}")
+    third = suites.LAB_SECONDS // 3
+    files = {f"{letter}.py": f"SECONDS = {third}\n" for letter in "bcdefg"} | {"a.py": "SECONDS = 9\nALWAYS = True\n"}
+    with habit.sample(files) as at:
+        samples = [suites.sample([f"{at}/{name}" for name in files], seed) for seed in range(40)]
+        names = [tuple(os.path.basename(path)[0] for path in taken) for taken, _ in samples]
+        if ({len(taken) for taken in names} != {4} or any(taken[0] != "a" for taken in names)
+                or set("".join(map("".join, names))) != set("abcdefg")
+                or any(set(taken) & set(left) or len(taken) + len(left) != len(files) for taken, left in samples)):
+            wrong.append(f"which files are the sample: {names}")
     slow = suites.Suite("slow", -1, lambda context: [])
     with tempfile.TemporaryFile("w+") as out:
         kept, sys.stdout = sys.stdout, out
