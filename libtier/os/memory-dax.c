@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <daxctl/libdaxctl.h>
-
+#include "cxl-library.h"
 #include "dax.h"
 #include "fd.h"
 #include "memory-apply.h"
@@ -137,43 +136,34 @@ static const char *driver_name(enum tier_dax_mode mode)
 	return mode == TIER_DAX_SYSTEM_RAM ? "kmem" : "device_dax";
 }
 
-static void no_log(struct daxctl_ctx *ctx, int priority, const char *file, int line, const char *fn,
-		   const char *format, va_list arguments)
-{
-}
-
 static struct daxctl_dev *find(struct daxctl_ctx *ctx, const char *name)
 {
 	struct daxctl_region *region;
 	struct daxctl_dev *device;
 
-	daxctl_region_foreach(ctx, region)
-	{
-		daxctl_dev_foreach(region, device)
-		{
-			if (streq(daxctl_dev_get_devname(device), name))
+	for (region = sym_daxctl_region_get_first(ctx); region;
+	     region = sym_daxctl_region_get_next(region))
+		for (device = sym_daxctl_dev_get_first(region); device;
+		     device = sym_daxctl_dev_get_next(device))
+			if (streq(sym_daxctl_dev_get_devname(device), name))
 				return device;
-		}
-	}
 	return NULL;
 }
 
 /* By libdaxctl, which loads the driver's module as modprobe's configuration has it. */
 static int load_and_bind(const char *name, enum tier_dax_mode mode)
 {
-	struct daxctl_ctx *ctx;
+	_cleanup_daxctl_ struct daxctl_ctx *ctx = NULL;
 	struct daxctl_dev *device;
-	int r = daxctl_new(&ctx);
+	int r = daxctl_open_quietly(&ctx);
 
 	if (r < 0)
 		return r;
-	daxctl_set_log_fn(ctx, no_log);
 	device = find(ctx, name);
-	r = device ? daxctl_dev_disable(device) : -ENODEV;
+	r = device ? sym_daxctl_dev_disable(device) : -ENODEV;
 	if (r == 0)
-		r = mode == TIER_DAX_SYSTEM_RAM ? daxctl_dev_enable_ram(device)
-						: daxctl_dev_enable_devdax(device);
-	daxctl_unref(ctx);
+		r = mode == TIER_DAX_SYSTEM_RAM ? sym_daxctl_dev_enable_ram(device)
+						: sym_daxctl_dev_enable_devdax(device);
 	return r;
 }
 

@@ -47,24 +47,29 @@ struct cxl_region *region_by_name(struct cxl_ctx *ctx, const char *name)
 	struct cxl_region *region;
 	struct cxl_bus *bus;
 
-	cxl_bus_foreach(ctx, bus) cxl_decoder_foreach(cxl_bus_get_port(bus), decoder)
-		cxl_region_foreach(decoder, region) if (streq(cxl_region_get_devname(region),
-							      name)) return region;
+	for (bus = sym_cxl_bus_get_first(ctx); bus; bus = sym_cxl_bus_get_next(bus))
+		for (decoder = sym_cxl_decoder_get_first(sym_cxl_bus_get_port(bus)); decoder;
+		     decoder = sym_cxl_decoder_get_next(decoder))
+			for (region = sym_cxl_region_get_first(decoder); region;
+			     region = sym_cxl_region_get_next(region))
+				if (streq(sym_cxl_region_get_devname(region), name))
+					return region;
 	return NULL;
 }
 
 /* The kernel takes them in the order of their numbers only. */
 static struct cxl_decoder *free_decoder(struct cxl_memdev *memdev)
 {
-	struct cxl_endpoint *endpoint = cxl_memdev_get_endpoint(memdev);
+	struct cxl_endpoint *endpoint = sym_cxl_memdev_get_endpoint(memdev);
 	struct cxl_decoder *decoder, *found = NULL;
 
-	if (endpoint)
-		cxl_decoder_foreach(cxl_endpoint_get_port(endpoint),
-				    decoder) if (cxl_decoder_get_size(decoder) == 0 &&
-						 cxl_decoder_get_dpa_size(decoder) == 0 &&
-						 (!found || cxl_decoder_get_id(decoder) <
-								    cxl_decoder_get_id(found)))
+	if (!endpoint)
+		return NULL;
+	for (decoder = sym_cxl_decoder_get_first(sym_cxl_endpoint_get_port(endpoint)); decoder;
+	     decoder = sym_cxl_decoder_get_next(decoder))
+		if (sym_cxl_decoder_get_size(decoder) == 0 &&
+		    sym_cxl_decoder_get_dpa_size(decoder) == 0 &&
+		    (!found || sym_cxl_decoder_get_id(decoder) < sym_cxl_decoder_get_id(found)))
 			found = decoder;
 	return found;
 }
@@ -74,9 +79,10 @@ static int find_devices(struct making *making, struct cxl_ctx *ctx)
 	struct cxl_memdev *memdev;
 
 	for (unsigned i = 0; i < making->declared->ways; i++) {
-		cxl_memdev_foreach(ctx, memdev) if (cxl_memdev_get_serial(memdev) ==
-						    making->declared->serials[i])
-			making->memdevs[i] = memdev;
+		for (memdev = sym_cxl_memdev_get_first(ctx); memdev;
+		     memdev = sym_cxl_memdev_get_next(memdev))
+			if (sym_cxl_memdev_get_serial(memdev) == making->declared->serials[i])
+				making->memdevs[i] = memdev;
 		if (!making->memdevs[i]) {
 			step(making, -ENODEV, "%s is not there any more",
 			     making->declared->memdevs[i]);
@@ -93,14 +99,15 @@ static int shape(struct making *making)
 	int r;
 
 	r = step(making,
-		 cxl_region_set_interleave_granularity(making->region, declared->granularity_bytes),
+		 sym_cxl_region_set_interleave_granularity(making->region,
+							   declared->granularity_bytes),
 		 "interleave by %u bytes", declared->granularity_bytes);
 	if (r == 0)
-		r = step(making, cxl_region_set_interleave_ways(making->region, declared->ways),
+		r = step(making, sym_cxl_region_set_interleave_ways(making->region, declared->ways),
 			 "interleave over %u device%s", declared->ways,
 			 declared->ways == 1 ? "" : "s");
 	if (r == 0)
-		r = step(making, cxl_region_set_size(making->region, declared->bytes),
+		r = step(making, sym_cxl_region_set_size(making->region, declared->bytes),
 			 "give it %s of the window", format_bytes(size, declared->bytes));
 	return r;
 }
@@ -116,19 +123,19 @@ static int add_device(struct making *making, unsigned position)
 
 	if (!decoder)
 		return step(making, -EBUSY, "no decoder of %s is free", memdev);
-	name = cxl_decoder_get_devname(decoder);
+	name = sym_cxl_decoder_get_devname(decoder);
 	r = step(making, unfinished_add(name), "note %s in /run/cxl-tier", name);
 	if (r < 0)
 		return r;
 	making->decoders[making->decoder_count++] = decoder;
-	if (cxl_decoder_get_mode(decoder) != CXL_DECODER_MODE_RAM)
-		r = step(making, cxl_decoder_set_mode(decoder, CXL_DECODER_MODE_RAM),
+	if (sym_cxl_decoder_get_mode(decoder) != CXL_DECODER_MODE_RAM)
+		r = step(making, sym_cxl_decoder_set_mode(decoder, CXL_DECODER_MODE_RAM),
 			 "use %s of %s for volatile memory", name, memdev);
 	if (r == 0)
-		r = step(making, cxl_decoder_set_dpa_size(decoder, bytes), "give %s %s of %s", name,
-			 format_bytes(size, bytes), memdev);
+		r = step(making, sym_cxl_decoder_set_dpa_size(decoder, bytes), "give %s %s of %s",
+			 name, format_bytes(size, bytes), memdev);
 	if (r == 0)
-		r = step(making, cxl_region_set_target(making->region, (int)position, decoder),
+		r = step(making, sym_cxl_region_set_target(making->region, (int)position, decoder),
 			 "make %s, by %s, its device %u", memdev, name, position + 1);
 	return r;
 }
@@ -161,9 +168,10 @@ static int build(struct making *making)
 	if (r == 0)
 		r = set_type(making);
 	if (r == 0)
-		r = step(making, cxl_region_decode_commit(making->region), "program its decoders");
+		r = step(making, sym_cxl_region_decode_commit(making->region),
+			 "program its decoders");
 	if (r == 0)
-		r = step(making, cxl_region_enable(making->region), "bind its driver");
+		r = step(making, sym_cxl_region_enable(making->region), "bind its driver");
 	return r;
 }
 
@@ -172,9 +180,9 @@ int decoders_release(struct cxl_decoder *const *decoders, unsigned count)
 	int first = 0;
 
 	for (unsigned i = 0; i < count; i++) {
-		int r = cxl_decoder_get_region(decoders[i])
+		int r = sym_cxl_decoder_get_region(decoders[i])
 				? 0
-				: cxl_decoder_set_dpa_size(decoders[i], 0);
+				: sym_cxl_decoder_set_dpa_size(decoders[i], 0);
 
 		first = first ?: r;
 	}
@@ -186,11 +194,11 @@ int region_destroy(struct cxl_region *region, struct cxl_decoder *const *decoder
 	int r = 0;
 
 	/* What decoders still have is not to be given to anybody else: each failure ends it. */
-	if (cxl_region_decode_is_committed(region))
-		r = cxl_region_decode_reset(region);
+	if (sym_cxl_region_decode_is_committed(region))
+		r = sym_cxl_region_decode_reset(region);
 	/* It lets go of its decoders. */
 	if (r == 0)
-		r = cxl_region_delete(region);
+		r = sym_cxl_region_delete(region);
 	return r == 0 ? decoders_release(decoders, count) : r;
 }
 
@@ -240,16 +248,16 @@ int tier_declared_create(const struct tier_declared *declared, char ret_region[s
 		r = find_devices(&making, ctx);
 	if (r != 0)
 		return r;
-	window = cxl_decoder_get_by_name(ctx, declared->window);
+	window = sym_cxl_decoder_get_by_name(ctx, declared->window);
 	if (!window) {
 		step(&making, -ENODEV, "the window is not there any more");
 		return TIER_E_STALE;
 	}
 	errno = 0;
-	making.region = cxl_decoder_create_ram_region(window);
+	making.region = sym_cxl_decoder_create_ram_region(window);
 	if (!making.region)
 		return step(&making, errno ? -errno : -ENXIO, "the kernel does not add one");
-	copy_string(name, sizeof(name), cxl_region_get_devname(making.region));
+	copy_string(name, sizeof(name), sym_cxl_region_get_devname(making.region));
 	making.name = name;
 	r = build(&making);
 	if (r != 0) {

@@ -2,7 +2,7 @@
 #ifndef TIER_OS_REGION_CREATE_H
 #define TIER_OS_REGION_CREATE_H
 
-#include "cxl-context.h"
+#include "cxl-library.h"
 #include "tier-declare.h"
 
 /* NULL if there is none. */

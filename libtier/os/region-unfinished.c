@@ -69,7 +69,7 @@ static int read_note(struct note *note)
 static bool has_decoder(const struct note *note, struct cxl_decoder *decoder)
 {
 	for (unsigned i = 0; i < note->count; i++)
-		if (streq(note->decoders[i], cxl_decoder_get_devname(decoder)))
+		if (streq(note->decoders[i], sym_cxl_decoder_get_devname(decoder)))
 			return true;
 	return false;
 }
@@ -80,12 +80,12 @@ static bool has_decoder(const struct note *note, struct cxl_decoder *decoder)
  */
 static bool is_unfinished(const struct note *note, struct cxl_region *region)
 {
-	unsigned ways = cxl_region_get_interleave_ways(region);
+	unsigned ways = sym_cxl_region_get_interleave_ways(region);
 
-	if (cxl_region_is_enabled(region))
+	if (sym_cxl_region_is_enabled(region))
 		return false;
 	for (unsigned i = 0; i < MIN(ways, TIER_WAYS_MAX); i++) {
-		struct cxl_decoder *decoder = cxl_region_get_target_decoder(region, (int)i);
+		struct cxl_decoder *decoder = sym_cxl_region_get_target_decoder(region, (int)i);
 
 		if (decoder && !has_decoder(note, decoder))
 			return false;
@@ -99,7 +99,7 @@ static unsigned find_decoders(struct cxl_ctx *ctx, const struct note *note,
 	unsigned found = 0;
 
 	for (unsigned i = 0; i < note->count; i++) {
-		struct cxl_decoder *decoder = cxl_decoder_get_by_name(ctx, note->decoders[i]);
+		struct cxl_decoder *decoder = sym_cxl_decoder_get_by_name(ctx, note->decoders[i]);
 
 		if (decoder)
 			ret[found++] = decoder;

@@ -71,6 +71,18 @@ int __wrap_mkdir(const char *path, mode_t mode)
 	return __real_mkdir(redirect(path, other), mode);
 }
 
+/* The model's functions are this program's own; whether there is a library at all, a test says. */
+static bool library_is_there = true;
+
+void *__real_dlopen(const char *name, int flags);
+void *__wrap_dlopen(const char *name, int flags);
+
+void *__wrap_dlopen(const char *name, int flags)
+{
+	CHECK_STR(name, "libcxl.so.1");
+	return library_is_there ? __real_dlopen(NULL, flags) : NULL;
+}
+
 static bool noted(void)
 {
 	char path[128];
@@ -126,6 +138,21 @@ TEST(made_as_declared)
 	/* A kernel without types is no failure. */
 	model_new();
 	model_has_types = false;
+	CHECK_EQ(create(), 0);
+	check_made();
+	scratch_done(run);
+}
+
+TEST(without_the_library)
+{
+	scratch_new(run);
+	model_new();
+	library_is_there = false;
+	CHECK_EQ(create(), -ELIBACC);
+	CHECK_STR(problem.object, "[Region pair]");
+	CHECK_HAS(problem.text, "open libcxl");
+	CHECK(!noted() && !model_region.there);
+	library_is_there = true;
 	CHECK_EQ(create(), 0);
 	check_made();
 	scratch_done(run);

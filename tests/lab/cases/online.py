@@ -446,3 +446,15 @@ def case_partly_online_in_a_kernel_zone(lab):
     _partly_online(a, SECOND, "kernel")
     assert "zone Normal" in a.tierctl("online", SECOND, check=False).err
     a.stop_daemon()
+
+
+def case_resident(lab):
+    """What the daemon keeps in memory, locked, since memory comes online when there is none: little enough."""
+    a = lab["A"]
+    maps = a.run("cat /proc/$(cat /run/cxl-tierd.pid)/maps").out
+    resident, locked = (int(a.run(f"sed -n 's/^{name}:\\s*\\([0-9]*\\) kB/\\1/p' "
+                                  "/proc/$(cat /run/cxl-tierd.pid)/status").out) for name in ("VmRSS", "VmLck"))
+    assert locked > 0, "nothing is locked"
+    assert not re.search(r"/lib(cxl|daxctl|crypto)\.", maps), "libcxl is for making regions, and was not asked to"
+    if "libasan" not in maps:
+        assert resident < 8 << 10, f"{resident} KiB resident"
