@@ -128,7 +128,7 @@ struct tier_config {
 	unsigned ordinary_interleave_weight; /* [Tiering] OrdinaryInterleaveWeight=; 0: none */
 	enum tier_tiering_mode tiering;	     /* [Tiering] Tier=, default no */
 	uint64_t tiering_least_bytes;	     /* [Tiering] LeastMemory= of a process, default 16M */
-	uint64_t tiering_gap_usec;	     /* [Tiering] MeasureSec= at most, default 10 */
+	uint64_t tiering_gap_usec;	     /* [Tiering] MeasureSec= at most, default 5 */
 	enum tier_tiering_by tiering_by;     /* [Tiering] Mechanism=, default auto */
 	uint64_t promote_limit_bytes; /* [Tiering] PromoteRateLimit= a second; 0: the kernel's */
 

@@ -61,7 +61,7 @@ struct tier_tiering_result {
  * @max_fast_bytes: nothing is promoted beyond it; UINT64_MAX: all that there is
  * @never_demote, @never_promote: passes of that kind are not asked for
  * @window_min_usec, @window_max_usec: bounds of the window; 0: 20 ms and 2 s
- * @gap_max_usec: the longest time between two measurements; 0: 10 s
+ * @gap_max_usec: the longest time between two measurements; 0: 5 s
  */
 struct tier_tiering_policy {
 	uint64_t min_fast_bytes, max_fast_bytes;
@@ -109,7 +109,9 @@ struct tier_tiering_state {
 	bool searching;	       /* another window is sought */
 	unsigned tried;	       /* so many were tried, each half of the one before */
 	uint64_t first_usec;   /* the first of them */
-	uint64_t tried_bytes[TIER_TIERING_TRIES]; /* what was touched in them */
+	uint64_t tried_bytes[TIER_TIERING_TRIES]; /* what was touched in them, on average */
+	unsigned times;				  /* that the newest of them was tried */
+	uint64_t times_bytes;			  /* what was touched in all of these */
 	uint64_t usual_touched_bytes;		  /* what was in the one that was chosen */
 	uint64_t gap_usec;	    /* between the last two measurements; 0: they follow a round */
 	uint64_t budget_bytes;	    /* at most so much is promoted in a round */
@@ -119,13 +121,15 @@ struct tier_tiering_state {
 	uint64_t touched_bytes;	    /* on slow nodes, in the whole window */
 	uint64_t touched_all_bytes; /* ... and on fast nodes, too */
 	struct tier_tiering_evidence evidence;
-	uint64_t demand_bytes;	    /* of that, what is hot */
-	bool judge;		    /* a round was made since */
-	uint64_t before_bytes;	    /* the demand before that round */
-	uint64_t moved_bytes;	    /* promoted since */
-	uint64_t usual_bytes;	    /* a demand that moves have not lessened; 0: none */
-	bool made_room;		    /* by a pass that did not see all; what is hot is next */
-	bool for_over;		    /* the round is for what is beyond a DramMax */
+	unsigned looks;	       /* so many measurements more may follow at once, if in doubt */
+	bool in_doubt;	       /* there may be more that is hot than what can be told from chance */
+	uint64_t demand_bytes; /* of that, what is hot */
+	bool judge;	       /* a round was made since */
+	uint64_t before_bytes; /* the demand before that round */
+	uint64_t moved_bytes;  /* promoted since */
+	uint64_t usual_bytes;  /* a demand that moves have not lessened; 0: none */
+	bool made_room;	       /* by a pass that did not see all; what is hot is next */
+	bool for_over;	       /* the round is for what is beyond a DramMax */
 	uint64_t over_gap_usec;	    /* how long that rests, since it is all in use */
 	uint64_t over_at_usec;	    /* not before that */
 	uint64_t over_seen_bytes;   /* so much it was then; if it is more, at once */
@@ -143,6 +147,7 @@ enum tier_tiering_reason {
 	TIER_TIERING_ROOM,	/* room is made for it */
 	TIER_TIERING_HOT,	/* it is fetched */
 	TIER_TIERING_MOVED,	/* did that help? */
+	TIER_TIERING_DOUBT,	/* that may be chance, or not */
 	TIER_TIERING_FRUITLESS, /* moves have not lessened the demand */
 	TIER_TIERING_ALL_WARM,	/* nothing in fast memory is cold */
 	TIER_TIERING_OVER,	/* a group has more than its DramMax */

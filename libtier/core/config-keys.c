@@ -516,7 +516,7 @@ const struct config_key config_keys[] = {
 		NULL),
 	TIERING("Tier", tiering, store_tiering, "no"),
 	TIERING("LeastMemory", tiering_least_bytes, store_size, "16M"),
-	TIERING("MeasureSec", tiering_gap_usec, store_seconds, "10"),
+	TIERING("MeasureSec", tiering_gap_usec, store_seconds, "5"),
 	TIERING("Mechanism", tiering_by, store_mechanism, "auto"),
 	TIERING("PromoteRateLimit", promote_limit_bytes, store_promote_limit, NULL),
 	REGION("MatchSerial", match_serial, store_serial, NULL),

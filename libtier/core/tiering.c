@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "tier-tiering.h"
+#include "tiering-window.h"
 #include "util.h"
 
-#define WINDOW_FIRST_USEC UINT64_C(2000000)
-#define WINDOW_MIN_USEC	  UINT64_C(20000)
-#define WINDOW_MAX_USEC	  UINT64_C(2000000)
-#define GAP_MAX_USEC	  UINT64_C(10000000)
+#define GAP_MAX_USEC UINT64_C(5000000)
 /* What is not touched in so many windows is cold: between hot and cold there is room for doubt. */
 #define COLD_FIRST 4
 #define COLD_MAX   8
-/* So long, a page is taken to stay where it was moved to, when it is asked whether that pays. */
-#define HORIZON_NSEC	  (UINT64_C(600) * 1000000000)
-#define LATENCY_GAIN_NSEC 100
-#define PAGE_BYTES	  4096
-#define PASS_NSEC	  UINT64_C(1000000000)
-#define PASS_FIRST_BYTES  (64 * MIB)
+/* What is hot and not there is urgent beyond one part in so many of fast memory. */
+#define URGENT		 8
+#define PAGE_BYTES	 4096
+#define PASS_NSEC	 UINT64_C(1000000000)
+#define PASS_FIRST_BYTES (64 * MIB)
 /* When nothing changes, measurements take one part in so many of a processor's time. */
 #define MEASURE_SHARE 200
 /* Until moves have proved fruitful, a round moves one part in so many of fast memory. */
@@ -22,38 +18,12 @@
 #define LEAST_BUDGET 64
 /* Moves are fruitful if the demand falls by at least one part in so many of what was moved. */
 #define FRUITFUL 6
-/* Half a window that shows less than that of what the whole one does is none of a plateau's. */
-#define PLATEAU_PERCENT 65
-#define LEAST_HITS	50
+/* After a round, and when there is something hot, so many measurements follow at once while there is doubt. */
+#define LOOKS 8
+/* If at least one part in so many of what is touched on slow nodes is seen to be hot, all of it is fetched. */
+#define MOSTLY 3
 /* What is in use beyond a DramMax is looked at again after so many of the longest gaps, at most. */
-#define OVER_GAPS 32
-
-static uint64_t saturating_sub(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
-
-static uint64_t square_root(uint64_t value)
-{
-	uint64_t root = 0;
-
-	for (uint64_t bit = UINT64_C(1) << 31; bit; bit >>= 1)
-		if ((root + bit) * (root + bit) <= value)
-			root += bit;
-	return root;
-}
-
-static uint64_t clamp(uint64_t value, uint64_t low, uint64_t high)
-{
-	return value < low ? low : MIN(value, high);
-}
-
-/* What may be the group's of fast memory at all. */
-static uint64_t fast_share(const struct tier_tiering_policy *policy,
-			   const struct tier_tiering_sample *sample)
-{
-	return MIN(policy->max_fast_bytes, sample->fast_total_bytes);
-}
+#define OVER_GAPS 64
 
 /* Less than that is not worth a round; and so much is kept free, for what is allocated meanwhile. */
 static uint64_t trifle(const struct tier_tiering_policy *policy,
@@ -68,27 +38,6 @@ static uint64_t room(const struct tier_tiering_policy *policy,
 {
 	return MIN(sample->fast_free_bytes,
 		   saturating_sub(policy->max_fast_bytes, sample->group_fast_bytes));
-}
-
-static uint64_t window_min(const struct tier_tiering_policy *policy)
-{
-	return policy->window_min_usec ?: WINDOW_MIN_USEC;
-}
-
-/*
- * A page that is touched once in a window saves that often what an access gains. Two moves (it, and what
- * makes room for it) must have paid off within the horizon.
- */
-static uint64_t window_max(const struct tier_tiering_policy *policy,
-			   const struct tier_tiering_sample *sample,
-			   const struct tier_tiering_state *state)
-{
-	uint64_t max = policy->window_max_usec ?: WINDOW_MAX_USEC;
-	uint64_t gain = sample->latency_gain_nsec ?: LATENCY_GAIN_NSEC;
-
-	if (state->page_cost_nsec)
-		max = MIN(max, HORIZON_NSEC / (2 * state->page_cost_nsec) * gain / 1000);
-	return MAX(max, window_min(policy));
 }
 
 /* So much is moved in about a second: whoever wants it to end has to wait for a pass. */
@@ -124,87 +73,6 @@ static void take_costs(const struct tier_tiering_result *result, struct tier_tie
 			MAX(follow(state->page_cost_nsec, result->elapsed_usec * 1000 / pages), 1);
 }
 
-static void search_again(const struct tier_tiering_policy *policy,
-			 const struct tier_tiering_sample *sample, struct tier_tiering_state *state)
-{
-	state->window_usec = MIN(WINDOW_FIRST_USEC, window_max(policy, sample, state));
-	state->searching = true;
-	state->tried = 0;
-	state->evidence = (struct tier_tiering_evidence){};
-	state->usual_bytes = 0;
-	state->moved_bytes = 0;
-}
-
-/* Of the windows that were tried, that beyond which a shorter one loses least of what is touched. */
-static void choose_window(struct tier_tiering_state *state, uint64_t share_bytes,
-			  uint64_t unit_bytes)
-{
-	unsigned best = 0;
-	uint64_t best_percent = PLATEAU_PERCENT;
-
-	for (unsigned i = 0; i + 1 < state->tried; i++) {
-		uint64_t percent = state->tried_bytes[i + 1] * 100 / MAX(state->tried_bytes[i], 1);
-
-		/*
-		 * Of few pages there is no telling; where more is touched than there is room for, it is all
-		 * that there is; and in doubt the longer one.
-		 */
-		/* By so much it may be off, by chance. */
-		uint64_t hits = state->tried_bytes[i + 1] / MAX(unit_bytes, PAGE_BYTES);
-
-		if (percent <= best_percent + 200 / MAX(square_root(hits), 1) ||
-		    state->tried_bytes[i + 1] < LEAST_HITS * unit_bytes ||
-		    state->tried_bytes[i + 1] > share_bytes / 10 * 9)
-			continue;
-		best_percent = percent + 4;
-		best = i + 1;
-	}
-	state->evidence = (struct tier_tiering_evidence){};
-	state->window_usec = state->first_usec >> best;
-	state->usual_touched_bytes = state->tried_bytes[best];
-	state->searching = false;
-	state->tried = 0;
-}
-
-/*
- * In a window that is long enough everything is touched, and in one that is too short not even what is hot.
- * Between the two, half the window shows half as much, unless there are pages that are touched far more
- * often than the rest: then there are windows which show these, and little else. First a window is sought in
- * which not much more is touched than there is room for; then it is halved a few times.
- */
-static void search_window(const struct tier_tiering_policy *policy,
-			  const struct tier_tiering_sample *sample, uint64_t touched_bytes,
-			  uint64_t unit_bytes, struct tier_tiering_state *state)
-{
-	uint64_t group = sample->group_fast_bytes + sample->group_slow_bytes;
-	uint64_t fits = MAX(MIN(fast_share(policy, sample) / 2 * 3, group / 2), MIB);
-	uint64_t shortest = window_min(policy);
-
-	if (state->tried == 0 && touched_bytes > fits + fits / 4 && state->window_usec > shortest) {
-		uint64_t window = state->window_usec * (fits / KIB) / (touched_bytes / KIB);
-
-		/* At once at most by a factor of 8: the pages are no linear function of the time. */
-		state->window_usec = MAX(MAX(window, state->window_usec / 8), shortest);
-		return;
-	}
-	if (state->tried == 0)
-		state->first_usec = state->window_usec;
-	state->tried_bytes[state->tried++] = touched_bytes;
-	if (state->tried < TIER_TIERING_TRIES && state->window_usec / 2 >= shortest) {
-		state->window_usec /= 2;
-		return;
-	}
-	choose_window(state, fast_share(policy, sample), unit_bytes);
-}
-
-/* The rates are no longer what they were when the window was chosen. */
-static bool window_is_off(const struct tier_tiering_state *state, uint64_t touched_bytes,
-			  uint64_t little)
-{
-	return touched_bytes > 2 * state->usual_touched_bytes + little ||
-	       touched_bytes + little < state->usual_touched_bytes / 2;
-}
-
 static void measure_at(const struct tier_tiering_state *state, uint64_t at_usec,
 		       struct tier_tiering_step *step)
 {
@@ -222,20 +90,16 @@ static void rest(const struct tier_tiering_policy *policy, const struct tier_tie
 	measure_at(state, sample->now_usec + state->gap_usec, step);
 }
 
-/*
- * What twice the half less the whole is if all pages, on fast nodes and slow ones, are touched with the same rate: if
- * p of them are in the whole, 1 - sqrt(1 - p) are in the half, and the square of that is left. Half of it is taken
- * off: p has what is hot in it as well.
- */
+/* Of slow memory, that on which it is alike there, or everywhere, whichever is less. */
 static uint64_t if_all_were_alike(const struct tier_tiering_sample *sample,
 				  const struct tier_tiering_state *state)
 {
-	const uint64_t one = UINT64_C(1) << 15;
-	uint64_t all = sample->group_fast_bytes + sample->group_slow_bytes;
-	uint64_t touched = MIN(state->touched_all_bytes, all);
-	uint64_t half = one - square_root(one * one / 1024 * (1024 - touched / MAX(all / 1024, 1)));
+	uint64_t slow = sample->group_slow_bytes;
+	uint64_t on_slow = tiering_if_alike(state->touched_bytes, slow);
+	uint64_t on_all =
+		tiering_if_alike(state->touched_all_bytes, slow + sample->group_fast_bytes);
 
-	return sample->group_slow_bytes / one * half / one * half;
+	return slow / 1024 * MIN(on_slow, on_all);
 }
 
 /*
@@ -248,19 +112,22 @@ static uint64_t if_all_were_alike(const struct tier_tiering_sample *sample,
  * tell from chance, four can.
  */
 static uint64_t hot_of(const struct tier_tiering_sample *sample, struct tier_tiering_state *state,
-		       uint64_t half_bytes, uint64_t unit_bytes)
+		       uint64_t half_bytes, uint64_t unit_bytes, uint64_t enough_bytes)
 {
 	uint64_t whole_bytes = state->touched_bytes;
 	uint64_t unit = MAX(unit_bytes, PAGE_BYTES);
 	struct tier_tiering_evidence *e = &state->evidence;
+	int64_t two;
 
-	e->hot_bytes = e->hot_bytes * 3 / 4 + 2 * (int64_t)half_bytes - (int64_t)whole_bytes -
-		       (int64_t)if_all_were_alike(sample, state) / 2;
+	e->hot_bytes = e->hot_bytes * 7 / 8 + 2 * (int64_t)half_bytes - (int64_t)whole_bytes -
+		       (int64_t)if_all_were_alike(sample, state);
 	/* The variance, in units. */
-	e->hits = e->hits * 9 / 16 + (4 * half_bytes + whole_bytes) / unit;
-	e->weight = e->weight * 3 / 4 + 1024;
+	e->hits = e->hits * 49 / 64 + (4 * half_bytes + whole_bytes) / unit;
+	e->weight = e->weight * 7 / 8 + 1024;
 	/* Two standard deviations. */
-	if (e->hot_bytes <= (int64_t)(2 * square_root(e->hits) * unit))
+	two = (int64_t)(2 * square_root(e->hits) * unit);
+	state->in_doubt = (e->hot_bytes + two) / (int64_t)e->weight * 1024 > (int64_t)enough_bytes;
+	if (e->hot_bytes <= two)
 		return 0;
 	return (uint64_t)e->hot_bytes / e->weight * 1024;
 }
@@ -361,6 +228,12 @@ static void decide(const struct tier_tiering_policy *policy,
 		step->at_usec = sample->now_usec;
 		return;
 	}
+	if (state->demand_bytes <= little && state->in_doubt && state->looks) {
+		state->looks--;
+		step->reason = TIER_TIERING_DOUBT;
+		measure_at(state, sample->now_usec, step);
+		return;
+	}
 	if (state->demand_bytes <= little) {
 		state->usual_bytes = 0;
 		state->confirmed = false;
@@ -379,6 +252,8 @@ static void decide(const struct tier_tiering_policy *policy,
 	/* Of many measurements one will see by chance what is not there; and what is seen is too much. */
 	if (!state->confirmed) {
 		state->confirmed = true;
+		state->looks = LOOKS;
+		state->evidence = (struct tier_tiering_evidence){};
 		step->reason = TIER_TIERING_WANTED;
 		measure_at(state, sample->now_usec, step);
 		return;
@@ -408,14 +283,14 @@ static void after_measurement(const struct tier_tiering_policy *policy,
 	state->unit_bytes = result->unit_bytes;
 	if (state->halved) {
 		state->halved = false;
-		state->demand_bytes = hot_of(sample, state, slow, result->unit_bytes);
+		state->demand_bytes = hot_of(sample, state, slow, result->unit_bytes, 2 * little);
 		decide(policy, sample, state, step);
 		return;
 	}
 	if (searching) {
-		search_window(policy, sample, touched, result->unit_bytes, state);
-	} else if (state->moved_bytes == 0 && window_is_off(state, touched, little)) {
-		search_again(policy, sample, state);
+		tiering_window_try(policy, sample, touched, result->unit_bytes, state);
+	} else if (state->moved_bytes == 0 && tiering_window_is_off(state, touched, little)) {
+		tiering_window_search(policy, sample, state);
 		searching = true;
 	}
 	if (searching) {
@@ -427,6 +302,7 @@ static void after_measurement(const struct tier_tiering_policy *policy,
 	state->touched_all_bytes = touched;
 	if (slow <= little) {
 		state->demand_bytes = slow;
+		state->in_doubt = false;
 		decide(policy, sample, state, step);
 		return;
 	}
@@ -436,13 +312,21 @@ static void after_measurement(const struct tier_tiering_policy *policy,
 	step->window_usec = MAX(step->window_usec / 2, 1000);
 }
 
+/* What to fetch: what is hot, and what will be touched meanwhile by chance. */
+static uint64_t to_fetch(const struct tier_tiering_state *state)
+{
+	if (state->demand_bytes > state->touched_bytes / MOSTLY)
+		return state->touched_bytes;
+	return MIN(state->touched_bytes, state->demand_bytes / 2 * 3);
+}
+
 static void fetch(const struct tier_tiering_policy *policy,
 		  const struct tier_tiering_sample *sample, struct tier_tiering_state *state,
 		  struct tier_tiering_step *step)
 {
 	uint64_t may_come = saturating_sub(sample->group_slow_bytes, sample->blocked_bytes);
-	uint64_t quota = MIN(MIN(room(policy, sample), may_come),
-			     MIN(state->budget_bytes, state->demand_bytes / 2 * 3));
+	uint64_t quota =
+		MIN(MIN(room(policy, sample), may_come), MIN(state->budget_bytes, to_fetch(state)));
 	uint64_t window = state->window_usec;
 
 	quota = MIN(quota, pass_limit(state));
@@ -466,7 +350,7 @@ static void fetch(const struct tier_tiering_policy *policy,
 	/* In a window that is shorter by as much as there is less room, it is the hottest that are seen. */
 	if (quota < state->touched_bytes)
 		window = window / 1024 * (quota / MAX(state->touched_bytes / 1024, 1));
-	step->at_usec = sample->now_usec + MAX(window, window_min(policy));
+	step->at_usec = sample->now_usec + MAX(window, tiering_window_min(policy));
 }
 
 static void after_forgetting(const struct tier_tiering_policy *policy,
@@ -483,11 +367,12 @@ static void after_forgetting(const struct tier_tiering_policy *policy,
 		return;
 	}
 	/* What is touched by chance is moved as well. */
-	uint64_t fetched = MIN(state->touched_bytes, state->demand_bytes / 2 * 3);
+	uint64_t fetched = to_fetch(state);
 	uint64_t wanted = MIN(fetched, state->budget_bytes) + trifle(policy, sample);
 	uint64_t can = MIN(saturating_sub(sample->group_fast_bytes, policy->min_fast_bytes),
 			   saturating_sub(sample->slow_free_bytes, trifle(policy, sample)));
 	uint64_t lacking = saturating_sub(wanted, room(policy, sample));
+	unsigned windows = state->cold_windows;
 	uint64_t quota = MIN(MAX(lacking, MIN(sample->tight_bytes, wanted)), can);
 
 	quota = MIN(quota, pass_limit(state));
@@ -499,7 +384,10 @@ static void after_forgetting(const struct tier_tiering_policy *policy,
 	step->quota_bytes = quota;
 	step->room_bytes = MIN(lacking, quota);
 	step->reason = TIER_TIERING_ROOM;
-	step->at_usec = sample->now_usec + state->cold_windows * state->window_usec;
+	/* When much is wanted, the coldest is not waited for. */
+	if (state->demand_bytes > fast_share(policy, sample) / URGENT)
+		windows = MIN(windows, COLD_FIRST);
+	step->at_usec = sample->now_usec + windows * state->window_usec;
 }
 
 static void after_demotion(const struct tier_tiering_policy *policy,
@@ -539,6 +427,7 @@ static void after_promotion(const struct tier_tiering_sample *sample,
 	state->moved_bytes += result->moved_bytes / 1024 *
 			      (state->demand_bytes / MAX(state->touched_bytes / 1024, 1));
 	state->evidence = (struct tier_tiering_evidence){};
+	state->looks = LOOKS;
 	step->reason = TIER_TIERING_MOVED;
 	measure_at(state, sample->now_usec, step);
 }
@@ -556,8 +445,7 @@ void tier_tiering_next(const struct tier_tiering_policy *policy,
 			.searching = true,
 			.cold_windows = COLD_FIRST,
 			.budget_bytes = fast_share(policy, sample) / FIRST_BUDGET,
-			.window_usec = clamp(WINDOW_FIRST_USEC, window_min(policy),
-					     policy->window_max_usec ?: WINDOW_MAX_USEC),
+			.window_usec = tiering_window_first(policy),
 		};
 		result = NULL;
 	}
@@ -608,6 +496,7 @@ const char *tier_tiering_reason_name(enum tier_tiering_reason reason)
 		[TIER_TIERING_ROOM] = "room",
 		[TIER_TIERING_HOT] = "hot",
 		[TIER_TIERING_MOVED] = "moved",
+		[TIER_TIERING_DOUBT] = "doubt",
 		[TIER_TIERING_FRUITLESS] = "fruitless",
 		[TIER_TIERING_ALL_WARM] = "all-warm",
 		[TIER_TIERING_OVER] = "over",

@@ -41,7 +41,7 @@ SWAP = ("modprobe zram; echo 128M >/sys/block/zram0/disksize; mkswap /dev/zram0 
         "grep -q zram /proc/swaps")
 MIB, HOT_MIB = 1100, 192
 PHASES = 2
-PHASE_SECONDS = 20 if QUICK else 35
+PHASE_SECONDS = 20 if QUICK else 75
 # Before the first load, and after each beginning: what feeds back on itself needs some of it.
 SETTLE_SECONDS = 30
 # At the end, when nothing changes any more.

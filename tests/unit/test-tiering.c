@@ -48,6 +48,51 @@ TEST(what_is_hot_is_fetched_and_then_what_becomes_hot)
 	CHECK(worst_moves < 1.3);
 }
 
+/* How long it takes until 90 % of the ideal are there again, when something else becomes hot. */
+static void recover(double hot_rate, double cold_rate, double mean_limit, double moves_limit)
+{
+	double sum = 0, longest = 0, worst = 1, most_moves = 0;
+	unsigned count = 0;
+
+	for (uint64_t seed = 1; seed <= 5; seed++) {
+		struct model m;
+		uint64_t necessary = 0;
+
+		model_init(&m, PAGES, FAST, seed);
+		for (size_t phase = 0; phase < 3; phase++) {
+			double took;
+
+			contiguous(&m, 15000 - phase * 6000, 3500, hot_rate, cold_rate);
+			necessary += 2 * misplaced(&m, hot_rate);
+			took = model_run(&m, 120, 0.9, false);
+			worst = MIN(worst, model_share(&m) / model_ideal(&m));
+			if (phase == 0)
+				continue;
+			took = took < 0 ? 120 : took;
+			longest = MAX(longest, took);
+			sum += took;
+			count++;
+		}
+		most_moves = MAX(most_moves, (double)m.moves / (double)necessary);
+		model_done(&m);
+	}
+	printf("# hot pages touched %.1f times a second, others %.2f: recovered after %.0f s on "
+	       "average, "
+	       "%.0f s at most; at least %.0f %% in the end, at most %.2f moves for one\n",
+	       hot_rate, cold_rate, sum / count, longest, worst * 100, most_moves);
+	CHECK(sum / count <= mean_limit);
+	CHECK(worst >= 0.88);
+	CHECK(most_moves <= moves_limit);
+}
+
+TEST(what_becomes_hot_is_there_soon)
+{
+	recover(5.5, 0.13, 35, 2);
+	recover(2, 0.02, 50, 1.5);
+	recover(50, 0.1, 15, 1.5);
+	recover(176, 3, 20, 3);
+}
+
 /* Without a gap between hot and cold: it is never worse than what first touch has made of it. */
 TEST(what_is_scattered)
 {
