@@ -43,7 +43,8 @@ enum tier_tiering_act {
  * @quota_bytes: of a pass: as asked for, as far as the bounds of groups allowed it
  * @partial: of a pass: there are groups with a policy, of which it may have seen a part only, or nothing
  * @moved_bytes: of a pass: what has moved
- * @elapsed_usec: of a pass: how long it took; of a measurement: how much longer than its window
+ * @elapsed_usec: how long it took
+ * @cpu_usec: of a measurement: of a processor's time
  */
 struct tier_tiering_result {
 	enum tier_tiering_act act;
@@ -52,7 +53,7 @@ struct tier_tiering_result {
 	uint64_t quota_bytes;
 	bool partial;
 	uint64_t moved_bytes;
-	uint64_t elapsed_usec;
+	uint64_t elapsed_usec, cpu_usec;
 };
 
 /**
@@ -135,7 +136,7 @@ struct tier_tiering_state {
 	uint64_t over_seen_bytes;   /* so much it was then; if it is more, at once */
 	bool over_last;		    /* the last round was for it, and the next is for what is hot */
 	uint64_t page_cost_nsec;    /* of moving a page, measured; 0: not known */
-	uint64_t measure_cost_usec; /* of a measurement */
+	uint64_t measure_cost_usec; /* of a measurement, of a processor's time */
 };
 
 enum tier_tiering_reason {

@@ -14,7 +14,7 @@
 #define LEAST_PERCENT 30
 #define LEAST_HITS    50
 /* A window is tried for so long, all its measurements together, but at least and at most so many times. */
-#define TRY_USEC  UINT64_C(4000000)
+#define TRY_USEC  UINT64_C(3000000)
 #define TRY_LEAST 2
 #define TRY_MOST  8
 

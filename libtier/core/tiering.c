@@ -9,7 +9,7 @@
 /* What is hot and not there is urgent beyond one part in so many of fast memory. */
 #define URGENT		 8
 #define PAGE_BYTES	 4096
-#define PASS_NSEC	 UINT64_C(1000000000)
+#define PASS_NSEC	 UINT64_C(2000000000)
 #define PASS_FIRST_BYTES (64 * MIB)
 /* When nothing changes, measurements take one part in so many of a processor's time. */
 #define MEASURE_SHARE 200
@@ -20,7 +20,7 @@
 #define FRUITFUL 6
 /* After a round, and when there is something hot, so many measurements follow at once while there is doubt. */
 #define LOOKS 8
-/* If at least one part in so many of what is touched on slow nodes is seen to be hot, all of it is fetched. */
+/* ... and if it is one part in so many of what is touched on slow nodes, all of that is fetched. */
 #define MOSTLY 3
 /* What is in use beyond a DramMax is looked at again after so many of the longest gaps, at most. */
 #define OVER_GAPS 64
@@ -40,7 +40,7 @@ static uint64_t room(const struct tier_tiering_policy *policy,
 		   saturating_sub(policy->max_fast_bytes, sample->group_fast_bytes));
 }
 
-/* So much is moved in about a second: whoever wants it to end has to wait for a pass. */
+/* So much is moved in about two seconds: whoever wants it to end has to wait for a pass. */
 static uint64_t pass_limit(const struct tier_tiering_state *state)
 {
 	if (!state->page_cost_nsec)
@@ -67,7 +67,7 @@ static void take_costs(const struct tier_tiering_result *result, struct tier_tie
 	uint64_t pages = result->moved_bytes / PAGE_BYTES;
 
 	if (result->act == TIER_TIERING_MEASURE)
-		state->measure_cost_usec = follow(state->measure_cost_usec, result->elapsed_usec);
+		state->measure_cost_usec = follow(state->measure_cost_usec, result->cpu_usec);
 	else if (pages >= 256)
 		state->page_cost_nsec =
 			MAX(follow(state->page_cost_nsec, result->elapsed_usec * 1000 / pages), 1);
@@ -312,10 +312,19 @@ static void after_measurement(const struct tier_tiering_policy *policy,
 	step->window_usec = MAX(step->window_usec / 2, 1000);
 }
 
-/* What to fetch: what is hot, and what will be touched meanwhile by chance. */
-static uint64_t to_fetch(const struct tier_tiering_state *state)
+static bool is_urgent(const struct tier_tiering_policy *policy,
+		      const struct tier_tiering_sample *sample,
+		      const struct tier_tiering_state *state)
 {
-	if (state->demand_bytes > state->touched_bytes / MOSTLY)
+	return state->demand_bytes > fast_share(policy, sample) / URGENT;
+}
+
+/* What to fetch: what is hot, and what will be touched meanwhile by chance. */
+static uint64_t to_fetch(const struct tier_tiering_policy *policy,
+			 const struct tier_tiering_sample *sample,
+			 const struct tier_tiering_state *state)
+{
+	if (is_urgent(policy, sample, state) && state->demand_bytes > state->touched_bytes / MOSTLY)
 		return state->touched_bytes;
 	return MIN(state->touched_bytes, state->demand_bytes / 2 * 3);
 }
@@ -325,8 +334,8 @@ static void fetch(const struct tier_tiering_policy *policy,
 		  struct tier_tiering_step *step)
 {
 	uint64_t may_come = saturating_sub(sample->group_slow_bytes, sample->blocked_bytes);
-	uint64_t quota =
-		MIN(MIN(room(policy, sample), may_come), MIN(state->budget_bytes, to_fetch(state)));
+	uint64_t quota = MIN(MIN(room(policy, sample), may_come),
+			     MIN(state->budget_bytes, to_fetch(policy, sample, state)));
 	uint64_t window = state->window_usec;
 
 	quota = MIN(quota, pass_limit(state));
@@ -350,6 +359,8 @@ static void fetch(const struct tier_tiering_policy *policy,
 	/* In a window that is shorter by as much as there is less room, it is the hottest that are seen. */
 	if (quota < state->touched_bytes)
 		window = window / 1024 * (quota / MAX(state->touched_bytes / 1024, 1));
+	/* What the pass comes to last has had the time that it takes as well. */
+	window -= MIN(window / 2, quota / PAGE_BYTES * state->page_cost_nsec / 1000 / 2);
 	step->at_usec = sample->now_usec + MAX(window, tiering_window_min(policy));
 }
 
@@ -367,7 +378,7 @@ static void after_forgetting(const struct tier_tiering_policy *policy,
 		return;
 	}
 	/* What is touched by chance is moved as well. */
-	uint64_t fetched = to_fetch(state);
+	uint64_t fetched = to_fetch(policy, sample, state);
 	uint64_t wanted = MIN(fetched, state->budget_bytes) + trifle(policy, sample);
 	uint64_t can = MIN(saturating_sub(sample->group_fast_bytes, policy->min_fast_bytes),
 			   saturating_sub(sample->slow_free_bytes, trifle(policy, sample)));
@@ -385,7 +396,7 @@ static void after_forgetting(const struct tier_tiering_policy *policy,
 	step->room_bytes = MIN(lacking, quota);
 	step->reason = TIER_TIERING_ROOM;
 	/* When much is wanted, the coldest is not waited for. */
-	if (state->demand_bytes > fast_share(policy, sample) / URGENT)
+	if (is_urgent(policy, sample, state))
 		windows = MIN(windows, COLD_FIRST);
 	step->at_usec = sample->now_usec + windows * state->window_usec;
 }

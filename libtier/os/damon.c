@@ -26,6 +26,9 @@
 /* Whoever else reads one of DAMON's files at the moment makes a write fail with EBUSY. */
 #define BUSY_USEC UINT64_C(1000000)
 
+/* So long a kdamond is waited for until it sleeps. */
+#define REST_USEC UINT64_C(200000)
+
 static int write_file(const struct damon *damon, const char *path, const char *value)
 {
 	uint64_t deadline = now_usec() + BUSY_USEC;
@@ -70,6 +73,32 @@ static void stop(const struct damon *damon)
 	/* One that has ended by itself, as after its last target, cannot be stopped: no matter. */
 	(void)write_file(damon, KDAMOND "/state", "off");
 	(void)write_file(damon, KDAMONDS "/nr_kdamonds", "0");
+}
+
+/*
+ * Whoever ends a kdamond before it sleeps waits for all of the sample interval that follows. There is no event for that,
+ * but it is soon: a look at each region.
+ */
+uint64_t damon_rest(struct damon *damon)
+{
+	uint64_t deadline = now_usec() + REST_USEC, pid = 0, cpu_nsec = 0;
+	char text[512], *state;
+
+	if (sysfs_read_u64(&damon->sysfs, &pid, KDAMOND "/pid") != 0)
+		return 0;
+	do {
+		if (sysfs_read_string(&damon->sysfs, text, sizeof(text), "proc/%" PRIu64 "/stat",
+				      pid) != 0)
+			return 0;
+		state = strrchr(text, ')');
+		if (state && state[1] == ' ' && state[2] == 'I')
+			break;
+		(void)poll(NULL, 0, 1);
+	} while (now_usec() < deadline);
+	if (sysfs_read_string(&damon->sysfs, text, sizeof(text), "proc/%" PRIu64 "/schedstat",
+			      pid) == 0)
+		(void)sscanf(text, "%" SCNu64, &cpu_nsec);
+	return cpu_nsec / 1000;
 }
 
 bool damon_left(const struct sysfs *sysfs)

@@ -73,6 +73,8 @@ int damon_scheme_get(struct damon *damon, unsigned index, const char *file, uint
 
 /* Starts it, and waits until each scheme has been carried out. Their tried_regions/total_bytes is there then. */
 int damon_run(struct damon *damon, struct tier_problem *problem);
+/* Waits until it has nothing to do, so that damon_done() need not. Microseconds of a processor that it has had; 0: not known. */
+uint64_t damon_rest(struct damon *damon);
 /* For a job that goes on: starts it; takes what is set anew while it runs; ends it, so that it can be begun anew. */
 int damon_start(struct damon *damon, struct tier_problem *problem);
 int damon_commit(struct damon *damon, struct tier_problem *problem);

@@ -88,9 +88,9 @@ static void recover(double hot_rate, double cold_rate, double mean_limit, double
 TEST(what_becomes_hot_is_there_soon)
 {
 	recover(5.5, 0.13, 35, 2);
-	recover(2, 0.02, 50, 1.5);
+	recover(2, 0.02, 70, 1.5);
 	recover(50, 0.1, 15, 1.5);
-	recover(176, 3, 20, 3);
+	recover(176, 3, 20, 4);
 }
 
 /* Without a gap between hot and cold: it is never worse than what first touch has made of it. */

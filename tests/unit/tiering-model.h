@@ -126,7 +126,8 @@ static inline void model_measure(struct model *m, const struct tier_tiering_step
 		.unit_bytes = m->count * MODEL_PAGE / MODEL_SAMPLE,
 		.touched_fast_bytes = fast * m->count / MODEL_SAMPLE * MODEL_PAGE,
 		.touched_slow_bytes = slow * m->count / MODEL_SAMPLE * MODEL_PAGE,
-		.elapsed_usec = 5 * MODEL_SAMPLE,
+		.elapsed_usec = step->window_usec + 5 * MODEL_SAMPLE,
+		.cpu_usec = 5 * MODEL_SAMPLE,
 	};
 }
 
@@ -141,12 +142,14 @@ static inline void model_pass(struct model *m, const struct tier_tiering_step *s
 		/* In an order that has no regard to addresses, a chunk at a time. */
 		size_t chunk = (begin + i / MODEL_CHUNK * MODEL_STRIDE) % chunks;
 		struct model_page *page = &m->pages[chunk * MODEL_CHUNK + i % MODEL_CHUNK];
+		uint64_t now_usec;
 		bool touched;
 
 		if (step->act != TIER_TIERING_FORGET && moved * MODEL_PAGE >= step->quota_bytes)
 			break;
-		touched = model_touched(m, page, m->now_usec - page->forgot_usec);
-		page->forgot_usec = m->now_usec;
+		now_usec = m->now_usec + 1000 + i / 10 + moved * 20;
+		touched = model_touched(m, page, now_usec - page->forgot_usec);
+		page->forgot_usec = now_usec;
 		if (step->act == TIER_TIERING_DEMOTE && !touched && page->fast) {
 			page->fast = false;
 			free_pages += --used < m->max_pages;
@@ -224,7 +227,8 @@ static inline double model_run(struct model *m, double seconds, double share, bo
 			model_measure(m, &m->step, &result);
 		else
 			model_pass(m, &m->step, &result);
-		m->busy_usec += result.elapsed_usec;
+		m->busy_usec +=
+			result.act == TIER_TIERING_MEASURE ? result.cpu_usec : result.elapsed_usec;
 		if (reached < 0 && model_share(m) >= share * ideal)
 			reached = (double)(m->now_usec - begin_usec) / 1e6;
 		model_sample(m, &sample);
