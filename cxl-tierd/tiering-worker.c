@@ -133,7 +133,7 @@ static uint64_t less(uint64_t a, uint64_t b)
 static int take_turns(struct worker *worker, struct tiering_message *message)
 {
 	const struct tier_tiering_step *step = &message->step;
-	struct tier_tiering_result sum = {.act = step->act, .partial = worker->groups->count > 0};
+	struct tier_tiering_result sum = {.act = step->act};
 	struct tier_share_turn *turns = NULL;
 	uint64_t left = step->quota_bytes, room = step->room_bytes;
 	ssize_t count =

@@ -41,7 +41,6 @@ enum tier_tiering_act {
  *                                           is; scaled from the sample to the group
  * @unit_bytes: of a measurement: for how much of memory one page of the sample stands
  * @quota_bytes: of a pass: as asked for, as far as the bounds of groups allowed it
- * @partial: of a pass: there are groups with a policy, of which it may have seen a part only, or nothing
  * @moved_bytes: of a pass: what has moved
  * @elapsed_usec: how long it took
  * @cpu_usec: of a measurement: of a processor's time
@@ -51,7 +50,6 @@ struct tier_tiering_result {
 	uint64_t touched_fast_bytes, touched_slow_bytes;
 	uint64_t unit_bytes;
 	uint64_t quota_bytes;
-	bool partial;
 	uint64_t moved_bytes;
 	uint64_t elapsed_usec, cpu_usec;
 };
@@ -342,7 +340,7 @@ bool tier_tiering_left(void);
  * this needs of it; other negative errno.
  */
 int tier_tiering_carry_out(const struct tier_tiering_nodes *nodes,
-			   const struct tier_tiering_targets *targets,
+			   struct tier_tiering_targets *targets,
 			   const struct tier_share_groups *groups,
 			   const struct tier_share_turn *turn, const struct tier_tiering_step *step,
 			   struct tier_tiering_result *ret, struct tier_problem *problem);

@@ -419,11 +419,7 @@ static void after_demotion(const struct tier_tiering_policy *policy,
 		state->cold_windows /= 2;
 		state->short_of_cold = true;
 	}
-	if (!all && !result->partial) {
-		fetch(policy, sample, state, step);
-		return;
-	}
-	/* It ended before it had seen all, and what it has not seen was touched since long ago. */
+	/* What it has not seen, since it ended at its quota, was touched since long ago; and the rest now and then. */
 	state->made_room = true;
 	step->act = TIER_TIERING_FORGET;
 	step->reason = TIER_TIERING_ROOM;

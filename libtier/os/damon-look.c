@@ -26,7 +26,7 @@ int damon_kernels_own(const struct sysfs *sysfs, struct tier_problem *problem)
 	return 0;
 }
 
-int damon_regions(const struct damon *damon, size_t scheme,
+int damon_regions(const struct damon *damon, size_t scheme, const char *file,
 		  int (*each)(void *userdata, const struct damon_region *region), void *userdata)
 {
 	/* Found once: there may be a thousand below it. */
@@ -42,7 +42,7 @@ int damon_regions(const struct damon *damon, size_t scheme,
 		if (r == SYSFS_ABSENT)
 			return 0;
 		r = r ?: sysfs_read_u64(&regions, &region.end, "%zu/end", i);
-		r = r ?: sysfs_read_u64(&regions, &region.accesses, "%zu/nr_accesses", i);
+		r = r ?: sysfs_read_u64(&regions, &region.number, "%zu/%s", i, file);
 		r = r ?: each(userdata, &region);
 	}
 	return r > 0 ? -EIO : r;

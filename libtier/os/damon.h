@@ -86,10 +86,14 @@ void damon_stop(struct damon *damon);
 int damon_look(struct damon *damon, struct tier_problem *problem);
 
 struct damon_region {
-	uint64_t start, end, accesses;
+	uint64_t start, end;
+	uint64_t number; /* what @file says of it */
 };
-/* Each region of a scheme, ascending within a target. What @each returns ends it if it is not 0. */
-int damon_regions(const struct damon *damon, size_t scheme,
+/*
+ * Each region of a scheme, one target after the other, ascending within each. @file: nr_accesses, sz_filter_passed. What
+ * @each returns ends it if it is not 0.
+ */
+int damon_regions(const struct damon *damon, size_t scheme, const char *file,
 		  int (*each)(void *userdata, const struct damon_region *region), void *userdata);
 
 /* Is a part of the kernel that lets nobody else have DAMON on? TIER_E_BUSY and who, else 0. */

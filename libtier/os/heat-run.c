@@ -109,8 +109,7 @@ static int each_region(void *userdata, const struct damon_region *region)
 	int r = 0;
 
 	if (!heat_run_is_host(run))
-		return add_region(run, snapshot->space, region->start, region->end,
-				  region->accesses);
+		return add_region(run, snapshot->space, region->start, region->end, region->number);
 	for (size_t i = 0; i < run->record.space_count; i++) {
 		const struct heat_ranges *ranges = &run->record.spaces[i].ranges;
 
@@ -119,7 +118,7 @@ static int each_region(void *userdata, const struct damon_region *region)
 			uint64_t end = MIN(region->end, ranges->list[n].end);
 
 			if (first < end)
-				r = add_region(run, (uint32_t)i, first, end, region->accesses);
+				r = add_region(run, (uint32_t)i, first, end, region->number);
 		}
 	}
 	return r;
@@ -138,7 +137,7 @@ int heat_run_snapshot(struct heat_run *run, struct tier_problem *problem)
 	for (size_t i = 0; i < targets && r == 0; i++) {
 		struct snapshot snapshot = {run, heat_run_is_host(run) ? 0 : run->spaces[i]};
 
-		r = damon_regions(&run->damon, i, each_region, &snapshot);
+		r = damon_regions(&run->damon, i, "nr_accesses", each_region, &snapshot);
 	}
 	if (r)
 		return tier_problem_set(problem, r, "DAMON", NULL, "its regions cannot be read");

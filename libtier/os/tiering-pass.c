@@ -9,14 +9,18 @@
 
 /*
  * The addresses are cut into chunks, and the chunks are dealt out to a few heaps, one pass' heaps after the
- * other: a pass that ends when its quota is used up has then seen a fair part of all. DAMON looks at one page
- * of each chunk by itself, and forgets that it was touched, so there are not many.
+ * other: first those in which most was touched, or least, by the last pass that moved nothing, and among such
+ * that are alike in another order each time, so that a pass which ends when its quota is used up has seen a
+ * fair part of all. DAMON looks at one page of each chunk by itself, and forgets that it was touched, so there
+ * are not many.
  */
 #define CHUNKS	    128
 #define CHUNK_BYTES (2 * MIB)
 #define HEAPS	    8
 /* With more processes it is these that are dealt out. */
 #define HEAPED_PROCESSES 32
+/* The kernel makes a directory for each region that it tells of. */
+#define LOOKS_MAX 1024
 
 /*
  * The pass comes after two of DAMON's own looks. After the third its figures are asked for, and before the
@@ -32,7 +36,8 @@ struct chunk {
 	struct damon_range range;
 	int pid;
 	unsigned heap;
-	size_t order; /* ascending within a process */
+	uint64_t rank; /* lowest first */
+	size_t order;  /* ascending within a process */
 };
 
 struct chunks {
@@ -46,19 +51,19 @@ static void chunks_done(struct chunks *chunks)
 }
 #define _cleanup_chunks_ __attribute__((cleanup(chunks_done)))
 
-/* Neither good nor secret: another heap for each chunk, and each pass. */
-static unsigned deal(uint64_t number, uint64_t salt, unsigned heaps)
+/* Neither good nor secret: another one for each chunk, and each pass. */
+static uint32_t draw(uint64_t number, uint64_t salt)
 {
 	uint64_t x = (number + 1) * UINT64_C(0x9e3779b97f4a7c15) ^
 		     (salt | 1) * UINT64_C(0xc2b2ae3d27d4eb4f);
 
 	x ^= x >> 32;
-	return (unsigned)(x * UINT64_C(0x9e3779b97f4a7c15) >> 32) % heaps;
+	return (uint32_t)(x * UINT64_C(0x9e3779b97f4a7c15) >> 32);
 }
 
 /* Which of the targets a pass is over. */
 struct pick {
-	const struct tier_tiering_targets *targets;
+	struct tier_tiering_targets *targets;
 	const struct tier_share_groups *groups;
 	const struct tier_share_turn *turn; /* NULL: all */
 	enum tier_tiering_act act;
@@ -82,7 +87,7 @@ static uint64_t chunk_bytes(const struct pick *pick)
 	return MAX(ROUND_UP(sum / CHUNKS, CHUNK_BYTES), CHUNK_BYTES);
 }
 
-static int cut(const struct pick *pick, uint64_t salt, struct chunks *ret)
+static int cut(const struct pick *pick, struct chunks *ret)
 {
 	const struct tier_tiering_targets *targets = pick->targets;
 	uint64_t bytes = chunk_bytes(pick);
@@ -110,13 +115,17 @@ static int cut(const struct pick *pick, uint64_t salt, struct chunks *ret)
 				.range = {start, end},
 				.pid = piece->pid,
 				.order = ret->count,
-				.heap = targets->processes > HEAPED_PROCESSES
-						? deal((uint64_t)piece->pid, salt, HEAPS)
-						: deal(ret->count, salt, HEAPS),
 			};
 		}
 	}
 	return r;
+}
+
+static int by_rank(const void *a, const void *b)
+{
+	const struct chunk *x = a, *y = b;
+
+	return x->rank < y->rank ? -1 : x->rank > y->rank;
 }
 
 static int by_heap(const void *a, const void *b)
@@ -126,6 +135,31 @@ static int by_heap(const void *a, const void *b)
 	if (x->heap != y->heap)
 		return x->heap < y->heap ? -1 : 1;
 	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static uint64_t rank(const struct pick *pick, const struct chunk *chunk, uint64_t salt)
+{
+	unsigned density;
+
+	if (pick->targets->processes > HEAPED_PROCESSES)
+		return draw((uint64_t)chunk->pid, salt);
+	density = tiering_looks_density(&pick->targets->looks, chunk->pid, chunk->range.start,
+					chunk->range.end);
+	if (pick->act == TIER_TIERING_PROMOTE)
+		density = TIERING_DENSITY_MAX - density;
+	return (uint64_t)density << 32 | draw(chunk->order, salt);
+}
+
+static void deal(const struct pick *pick, uint64_t salt, struct chunks *chunks)
+{
+	if (chunks->count == 0)
+		return;
+	for (size_t i = 0; i < chunks->count; i++)
+		chunks->chunks[i].rank = rank(pick, &chunks->chunks[i], salt);
+	qsort(chunks->chunks, chunks->count, sizeof(*chunks->chunks), by_rank);
+	for (size_t i = 0; i < chunks->count; i++)
+		chunks->chunks[i].heap = (unsigned)(i * HEAPS / chunks->count);
+	qsort(chunks->chunks, chunks->count, sizeof(*chunks->chunks), by_heap);
 }
 
 static bool same_target(const struct chunk *a, const struct chunk *b)
@@ -200,6 +234,42 @@ static int add_scheme(struct damon *damon, const struct tier_tiering_nodes *node
 	return r ?: damon_scheme_set(damon, 0, problem, "quotas/fail_charge_denom", "64");
 }
 
+struct looking {
+	const struct chunks *chunks;
+	size_t at;
+	struct tiering_looks looks;
+};
+
+/* DAMON cuts a range where that makes more regions than it asks for, and keeps their order. */
+static int each_region(void *userdata, const struct damon_region *region)
+{
+	struct looking *looking = userdata;
+	const struct chunk *chunks = looking->chunks->chunks;
+
+	while (looking->at < looking->chunks->count &&
+	       (region->start < chunks[looking->at].range.start ||
+		region->end > chunks[looking->at].range.end))
+		looking->at++;
+	if (looking->at == looking->chunks->count)
+		return 0;
+	return tiering_looks_add(&looking->looks, chunks[looking->at].pid, region->start,
+				 region->end, region->number);
+}
+
+/* It is no more than where to begin: without it, that is anywhere. */
+static void look(const struct damon *damon, const struct chunks *chunks, struct tiering_looks *ret)
+{
+	struct looking looking = {.chunks = chunks};
+
+	tiering_looks_done(ret);
+	if (damon_regions(damon, 0, "sz_filter_passed", each_region, &looking) != 0) {
+		tiering_looks_done(&looking.looks);
+		return;
+	}
+	tiering_looks_sort(&looking.looks);
+	*ret = looking.looks;
+}
+
 /* -EINVAL, -ECANCELED: a process, or the last of them, has ended. */
 static int attempt(const struct tier_tiering_nodes *nodes, const struct pick *pick,
 		   const struct tier_tiering_step *step, uint64_t *ret_moved_bytes,
@@ -208,19 +278,28 @@ static int attempt(const struct tier_tiering_nodes *nodes, const struct pick *pi
 	_cleanup_chunks_ struct chunks chunks = {};
 	_cleanup_damon_ struct damon damon = DAMON_CLOSED;
 	size_t count = 0;
-	int r = cut(pick, now_usec(), &chunks);
+	int r = cut(pick, &chunks);
+	bool looks = step->act == TIER_TIERING_FORGET && chunks.count <= LOOKS_MAX &&
+		     pick->targets->processes <= HEAPED_PROCESSES;
 
 	if (r == 0 && chunks.count == 0) {
 		*ret_moved_bytes = 0;
 		return 0;
 	}
 	if (r == 0)
-		qsort(chunks.chunks, chunks.count, sizeof(*chunks.chunks), by_heap);
+		deal(pick, now_usec(), &chunks);
 	r = r ?: damon_claim(&damon, problem);
 	r = r ?: damon_begin(&damon, "fvaddr", SAMPLE_USEC, 0, problem);
 	r = r ?: add_targets(&damon, &chunks, &count, problem);
 	r = r ?: add_scheme(&damon, nodes, step, count, problem);
-	r = r ?: damon_run(&damon, problem);
+	if (looks) {
+		r = r ?: damon_start(&damon, problem);
+		r = r ?: damon_look(&damon, problem);
+		if (r == 0)
+			look(&damon, &chunks, &pick->targets->looks);
+	} else {
+		r = r ?: damon_run(&damon, problem);
+	}
 	r = r ?: damon_stats(&damon, problem);
 	return r ?: damon_scheme_get(&damon, 0, "stats/sz_applied", ret_moved_bytes, problem);
 }
@@ -245,7 +324,7 @@ static int pass(const struct tier_tiering_nodes *nodes, const struct pick *pick,
 }
 
 int tier_tiering_carry_out(const struct tier_tiering_nodes *nodes,
-			   const struct tier_tiering_targets *targets,
+			   struct tier_tiering_targets *targets,
 			   const struct tier_share_groups *groups,
 			   const struct tier_share_turn *turn, const struct tier_tiering_step *step,
 			   struct tier_tiering_result *ret, struct tier_problem *problem)

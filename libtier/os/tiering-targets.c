@@ -78,8 +78,10 @@ int tier_tiering_targets_new(const struct tier_tiering_nodes *nodes, uint64_t le
 
 struct tier_tiering_targets *tier_tiering_targets_free(struct tier_tiering_targets *targets)
 {
-	if (targets)
+	if (targets) {
 		free(targets->pieces);
+		tiering_looks_done(&targets->looks);
+	}
 	free(targets);
 	return NULL;
 }

@@ -3,6 +3,7 @@
 #define TIER_OS_TIERING_TARGETS_H
 
 #include "damon.h"
+#include "tiering-looks.h"
 #include "tiering-process.h"
 
 /* A part of a process' addresses. */
@@ -17,6 +18,7 @@ struct tier_tiering_targets {
 	struct tiering_piece *pieces; /* by process, ascending; as the process has them mapped */
 	size_t count;
 	size_t processes;
+	struct tiering_looks looks; /* by the last pass that moved nothing */
 };
 
 #endif

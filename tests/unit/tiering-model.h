@@ -17,7 +17,6 @@
 #define MODEL_PAGE   4096
 #define MODEL_SAMPLE 2000
 #define MODEL_CHUNK  100 /* pages; divides their number */
-#define MODEL_STRIDE 67	 /* chunks; no common divisor with their number */
 
 struct model_page {
 	double rate;	      /* touches per second */
@@ -28,6 +27,8 @@ struct model_page {
 struct model {
 	struct model_page *pages;
 	size_t count;
+	unsigned *touched;   /* in each chunk, by the last pass that moved nothing */
+	uint64_t *order;     /* of chunks in a pass */
 	uint64_t fast_pages; /* that the fast node has above its watermark */
 	uint64_t max_pages;  /* of these, what all processes may have: a DramMax */
 	uint64_t now_usec;
@@ -57,7 +58,9 @@ static inline void model_init(struct model *m, size_t count, uint64_t fast_pages
 		.policy = {.max_fast_bytes = UINT64_MAX},
 	};
 	m->pages = calloc(count, sizeof(*m->pages));
-	if (!m->pages)
+	m->touched = calloc(count / MODEL_CHUNK, sizeof(*m->touched));
+	m->order = calloc(count / MODEL_CHUNK, sizeof(*m->order));
+	if (!m->pages || !m->touched || !m->order)
 		abort();
 	/* First touch, in the order of addresses. */
 	for (size_t i = 0; i < count; i++)
@@ -67,6 +70,8 @@ static inline void model_init(struct model *m, size_t count, uint64_t fast_pages
 static inline void model_done(struct model *m)
 {
 	free(m->pages);
+	free(m->touched);
+	free(m->order);
 }
 
 static inline uint64_t model_fast_used(const struct model *m)
@@ -131,16 +136,37 @@ static inline void model_measure(struct model *m, const struct tier_tiering_step
 	};
 }
 
+static inline int model_by_rank(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Chunks in which most was touched first, or last; those that are alike in any order. */
+static inline void model_deal(struct model *m, enum tier_tiering_act act)
+{
+	size_t chunks = m->count / MODEL_CHUNK;
+
+	for (size_t i = 0; i < chunks; i++) {
+		uint64_t rank = m->touched[i] * 16 / MODEL_CHUNK;
+
+		if (act == TIER_TIERING_PROMOTE)
+			rank = 16 - rank;
+		m->order[i] = rank << 56 | (uint64_t)(model_random(m) * (1 << 20)) << 32 | i;
+	}
+	qsort(m->order, chunks, sizeof(*m->order), model_by_rank);
+}
+
 static inline void model_pass(struct model *m, const struct tier_tiering_step *step,
 			      struct tier_tiering_result *ret)
 {
 	uint64_t moved = 0, used = model_fast_used(m);
 	uint64_t free_pages = m->max_pages > used ? m->max_pages - used : 0;
-	size_t chunks = m->count / MODEL_CHUNK, begin = (size_t)(model_random(m) * (double)chunks);
 
+	model_deal(m, step->act);
 	for (size_t i = 0; i < m->count; i++) {
-		/* In an order that has no regard to addresses, a chunk at a time. */
-		size_t chunk = (begin + i / MODEL_CHUNK * MODEL_STRIDE) % chunks;
+		size_t chunk = m->order[i / MODEL_CHUNK] & UINT32_MAX;
 		struct model_page *page = &m->pages[chunk * MODEL_CHUNK + i % MODEL_CHUNK];
 		uint64_t now_usec;
 		bool touched;
@@ -150,6 +176,8 @@ static inline void model_pass(struct model *m, const struct tier_tiering_step *s
 		now_usec = m->now_usec + 1000 + i / 10 + moved * 20;
 		touched = model_touched(m, page, now_usec - page->forgot_usec);
 		page->forgot_usec = now_usec;
+		if (step->act == TIER_TIERING_FORGET)
+			m->touched[chunk] = (i % MODEL_CHUNK ? m->touched[chunk] : 0) + touched;
 		if (step->act == TIER_TIERING_DEMOTE && !touched && page->fast) {
 			page->fast = false;
 			free_pages += --used < m->max_pages;
