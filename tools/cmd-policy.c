@@ -120,6 +120,10 @@ static void warn(const struct policy_input *input)
 	if (input->machine.config->tiering == TIER_TIERING_NO)
 		fprintf(stderr, "tierctl: policies: nothing is moved, since [Tiering] has Tier=no; "
 				"see cxl-tierd.conf(5)\n");
+	else if (input->machine.config->tiering_by == TIER_TIERING_BY_KERNEL)
+		fprintf(stderr,
+			"tierctl: policies: none of them counts, since the kernel moves the "
+			"pages: [Tiering] has Mechanism=kernel; see cxl-tierd.conf(5)\n");
 	else if (input->tiering.text[0])
 		fprintf(stderr, "tierctl: policies: nothing is moved: %s\n", input->tiering.text);
 }

@@ -346,6 +346,39 @@ TEST(many_groups_leave_the_rest_its_turn)
 	CHECK_EQ(all, 100);
 }
 
+TEST(those_in_their_own_way_leave_the_others_turns)
+{
+	_cleanup_groups_ struct tier_share_groups *groups = groups_new();
+	struct tier_share_turn *turns;
+	unsigned tight = 0, others = 0, rest = 0;
+	ssize_t count;
+
+	for (unsigned i = 0; i < 60; i++) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "/group%u", i);
+		add(groups, path, 0, TIER_SHARE_CONFIG, i % 2 ? "DramMax=1G" : "DramMax=2G");
+		groups->groups[i].fast_bytes = GIB;
+		groups->groups[i].slow_bytes = GIB;
+	}
+	share_resolve(groups);
+	count = tier_share_turns(groups, TIER_TIERING_DEMOTE, false, 0, &turns);
+	for (ssize_t i = 0; i < count; i++) {
+		tight += turns[i].why == TIER_SHARE_TIGHT;
+		others += turns[i].why == TIER_SHARE_ANY && turns[i].group >= 0;
+		rest += turns[i].group < 0;
+	}
+	CHECK_EQ(tight, 16);
+	CHECK_EQ(others, 15);
+	CHECK_EQ(rest, 1);
+	/* Who has no bound takes what there is. */
+	for (ssize_t i = 0; i < count; i++)
+		if (turns[i].group < 0)
+			CHECK_EQ(tier_share_limit(groups, TIER_TIERING_PROMOTE, &turns[i], MIB),
+				 UINT64_MAX);
+	free(turns);
+}
+
 TEST(contradictions_of_several)
 {
 	_cleanup_groups_ struct tier_share_groups *groups = groups_new();

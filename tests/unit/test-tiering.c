@@ -54,7 +54,7 @@ static void recover(double hot_rate, double cold_rate, double mean_limit, double
 	double sum = 0, longest = 0, worst = 1, most_moves = 0;
 	unsigned count = 0;
 
-	for (uint64_t seed = 1; seed <= 5; seed++) {
+	for (uint64_t seed = 1; seed <= 3; seed++) {
 		struct model m;
 		uint64_t necessary = 0;
 
@@ -453,7 +453,7 @@ TEST(mappings_that_may_be_moved)
 
 TEST(what_is_beyond_a_bound_goes)
 {
-	for (uint64_t seed = 1; seed <= 5; seed++) {
+	for (uint64_t seed = 1; seed <= 3; seed++) {
 		struct model m;
 
 		model_init(&m, PAGES, FAST, seed);
