@@ -120,6 +120,8 @@ struct tier_tiering_state {
 	uint64_t touched_bytes;	    /* on slow nodes, in the whole window */
 	uint64_t touched_all_bytes; /* ... and on fast nodes, too */
 	struct tier_tiering_evidence evidence;
+	uint64_t quiet_bytes;  /* touched on slow nodes when nothing of it was hot; 0: not known */
+	unsigned quiet_times;  /* that it was the same since, and half the window left out */
 	unsigned looks;	       /* so many measurements more may follow at once, if in doubt */
 	bool in_doubt;	       /* there may be more that is hot than what can be told from chance */
 	uint64_t demand_bytes; /* of that, what is hot */

@@ -54,6 +54,7 @@ void tiering_window_search(const struct tier_tiering_policy *policy,
 	state->tried = state->times = 0;
 	state->times_bytes = 0;
 	state->evidence = (struct tier_tiering_evidence){};
+	state->quiet_bytes = 0;
 	state->usual_bytes = 0;
 	state->moved_bytes = 0;
 }

@@ -12,12 +12,14 @@
 #define PASS_NSEC	 UINT64_C(2000000000)
 #define PASS_FIRST_BYTES (64 * MIB)
 /* When nothing changes, measurements take one part in so many of a processor's time. */
-#define MEASURE_SHARE 200
+#define MEASURE_SHARE 150
 /* Until moves have proved fruitful, a round moves one part in so many of fast memory. */
 #define FIRST_BUDGET 4
 #define LEAST_BUDGET 64
 /* Moves are fruitful if the demand falls by at least one part in so many of what was moved. */
 #define FRUITFUL 6
+/* When it has found nothing hot, it looks at the whole window alone for so many times, unless that shows otherwise. */
+#define QUIET_TIMES 3
 /* After a round, and when there is something hot, so many measurements follow at once while there is doubt. */
 #define LOOKS 8
 /* ... and if it is one part in so many of what is touched on slow nodes, all of that is fetched. */
@@ -237,10 +239,13 @@ static void decide(const struct tier_tiering_policy *policy,
 	if (state->demand_bytes <= little) {
 		state->usual_bytes = 0;
 		state->confirmed = false;
+		state->quiet_bytes = state->touched_bytes;
+		state->quiet_times = 0;
 		step->reason = TIER_TIERING_QUIET;
 		rest(policy, sample, state, step);
 		return;
 	}
+	state->quiet_bytes = 0;
 	if (state->usual_bytes && state->demand_bytes <= 2 * state->usual_bytes + little) {
 		/* Things change. In the long run it is worth another try. */
 		state->usual_bytes -= state->usual_bytes / 32;
@@ -269,6 +274,17 @@ static void decide(const struct tier_tiering_policy *policy,
 	step->act = TIER_TIERING_FORGET;
 	step->reason = TIER_TIERING_WANTED;
 	step->at_usec = sample->now_usec;
+}
+
+/* Of what is touched as much as when nothing was hot, nothing is, most of the time. */
+static bool is_as_it_was(const struct tier_tiering_state *state, uint64_t slow_bytes)
+{
+	uint64_t unit = MAX(state->unit_bytes, PAGE_BYTES);
+	uint64_t before = state->quiet_bytes;
+	uint64_t difference = slow_bytes > before ? slow_bytes - before : before - slow_bytes;
+
+	return before && state->quiet_times < QUIET_TIMES && !state->judge &&
+	       difference <= 2 * square_root((slow_bytes + before) / unit) * unit;
 }
 
 static void after_measurement(const struct tier_tiering_policy *policy,
@@ -300,6 +316,12 @@ static void after_measurement(const struct tier_tiering_policy *policy,
 	}
 	state->touched_bytes = slow;
 	state->touched_all_bytes = touched;
+	if (is_as_it_was(state, slow)) {
+		state->quiet_times++;
+		step->reason = TIER_TIERING_QUIET;
+		rest(policy, sample, state, step);
+		return;
+	}
 	if (slow <= little) {
 		state->demand_bytes = slow;
 		state->in_doubt = false;

@@ -41,7 +41,9 @@ SWAP = ("modprobe zram; echo 128M >/sys/block/zram0/disksize; mkswap /dev/zram0 
         "grep -q zram /proc/swaps")
 MIB, HOT_MIB = 1100, 192
 PHASES = 2
-PHASE_SECONDS = 20 if QUICK else 75
+PHASE_SECONDS = 20 if QUICK else 60
+# Of programs that do not know where their pages are, it is the mean that counts, and no recovery.
+PROGRAM_SECONDS = 15 if QUICK else 40
 # Before the first load, and after each beginning: what feeds back on itself needs some of it.
 SETTLE_SECONDS = 30
 # At the end, when nothing changes any more.
@@ -51,13 +53,13 @@ HEAT = "/usr/local/bin/heat"
 
 
 def _heat(pattern):
-    return {"pattern": pattern, "mib": MIB, "hot_mib": HOT_MIB, "exact": True,
+    return {"pattern": pattern, "mib": MIB, "hot_mib": HOT_MIB, "exact": True, "phase_seconds": PHASE_SECONDS,
             "command": [HEAT, MIB, HOT_MIB, pattern, TOUCHES_PER_SECOND, PHASE_SECONDS, PHASES]}
 
 
 def _program(name, mib, hot_mib):
-    return {"pattern": "hot and cold", "mib": mib, "hot_mib": hot_mib, "exact": False,
-            "command": ["python3", "-I", "-S", f"/usr/local/lib/tiering-{name}.py", mib, hot_mib, PHASE_SECONDS, PHASES]}
+    return {"pattern": "hot and cold", "mib": mib, "hot_mib": hot_mib, "exact": False, "phase_seconds": PROGRAM_SECONDS,
+            "command": ["python3", "-I", "-S", f"/usr/local/lib/tiering-{name}.py", mib, hot_mib, PROGRAM_SECONDS, PHASES]}
 
 
 LOADS = {"contiguous": _heat("contiguous"), "scattered": _heat("scattered"), "zipf": _heat("zipf"),
@@ -111,7 +113,7 @@ def bring_up(lab, heat):
 
 def measure(lab, peer, load):
     """The lines of tests/bench/guest/tiering.py; whoever moves pages goes on after a load that knows where they are."""
-    seconds = PHASES * PHASE_SECONDS + load["still_seconds"]
+    seconds = PHASES * load["phase_seconds"] + load["still_seconds"]
     if load["exact"] and not peer["moves"]:
         # Nothing will be otherwise later.
         seconds = PHASE_SECONDS + tiering_shares.SETTLED_SECONDS
@@ -186,13 +188,13 @@ def resident_mib(sizes):
 def panels(runs, results, peers, loads):
     found = []
     for name, load in loads.items():
-        end = PHASES * PHASE_SECONDS + load["still_seconds"]
+        end = PHASES * load["phase_seconds"] + load["still_seconds"]
         key = "share" if load["exact"] else "requests"
         lines = {peer: [(line["at"], line[key]) for line in runs[peer][name] if key in line] for peer in peers
                  if len(runs[peer][name])}
         found.append({
             "title": f"{name}: {'share of accesses that DRAM serves; dashed: the ideal' if load['exact'] else 'requests, a second'}",
-            "end": end, "unit": "", "phases": [PHASE_SECONDS], "lines": lines,
+            "end": end, "unit": "", "phases": [load["phase_seconds"]], "lines": lines,
             "highest": 1 if load["exact"] else max((value for points in lines.values() for _, value in points), default=1) or 1,
             "ideal": results[next(iter(peers))][name]["ideal"] if load["exact"] else None})
     return found

@@ -19,7 +19,9 @@ _DAMO = """damo start \
 --nr_targets 1 1 --nr_schemes 1 1 --nr_ctxs 1 1"""
 
 CONFIG = "/etc/cxl-tier/cxl-tierd.conf.d/50-bench.conf"
-RULES = "[Daemon]\nRatio=10000\n[Region own]\nMatchSerial=1\nOnline=movable\n[Tiering]\nTier=%s\n"
+# For the kernel's own use, too: with DRAM full of a load's pages, which nobody may move yet, there is none for page tables
+# in a node that is Movable, and the OOM killer comes while it is half empty.
+RULES = "[Region own]\nMatchSerial=1\nOnline=kernel\n[Tiering]\nTier=%s\n"
 PID, LOG = "/run/cxl-tierd.pid", "/run/cxl-tierd.log"
 
 
