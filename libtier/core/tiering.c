@@ -239,7 +239,7 @@ static void decide(const struct tier_tiering_policy *policy,
 	if (state->demand_bytes <= little) {
 		state->usual_bytes = 0;
 		state->confirmed = false;
-		state->quiet_bytes = state->touched_bytes;
+		state->quiet_bytes = state->in_doubt ? 0 : state->touched_bytes;
 		state->quiet_times = 0;
 		step->reason = TIER_TIERING_QUIET;
 		rest(policy, sample, state, step);
@@ -310,6 +310,7 @@ static void after_measurement(const struct tier_tiering_policy *policy,
 		searching = true;
 	}
 	if (searching) {
+		state->looks = LOOKS;
 		step->reason = TIER_TIERING_FITTING;
 		measure_at(state, sample->now_usec, step);
 		return;
