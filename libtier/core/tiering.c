@@ -12,7 +12,7 @@
 #define PASS_NSEC	 UINT64_C(2000000000)
 #define PASS_FIRST_BYTES (64 * MIB)
 /* When nothing changes, measurements take one part in so many of a processor's time. */
-#define MEASURE_SHARE 150
+#define MEASURE_SHARE 250
 /* Until moves have proved fruitful, a round moves one part in so many of fast memory. */
 #define FIRST_BUDGET 4
 #define LEAST_BUDGET 64

@@ -36,7 +36,7 @@ def case_fetches_what_is_hot(lab):
         first = until(program, "the hot pages begin on the slow node", lambda line: True)
         assert first["hot"] < 0.5, first
         tier(a)
-        reached = until(program, "most of the hot pages are in DRAM", lambda line: line["hot"] >= 0.6, 240)
+        reached = until(program, "most of the hot pages are in DRAM", lambda line: line["hot"] >= 0.8, 240)
         print(f"# {reached}", flush=True)
         moved = {family["name"]: family["samples"] for family in a.tierctl("metrics", "--json").json()}
         promoted, = [it["value"] for it in moved["cxltier_tiering_moved_bytes"] if it["labels"]["reason"] == "hot"]
@@ -98,7 +98,7 @@ def case_processes_come_and_go(lab):
         a.wait_for("pgrep -x tierd-tiering", "its process", 60)
         before = worker(a)
         a.start("bash", "-c", storm).wait_line("over", 200)
-        until(program, "most of the hot pages are in DRAM", lambda line: line["hot"] >= 0.6, 240)
+        until(program, "most of the hot pages are in DRAM", lambda line: line["hot"] >= 0.8, 240)
         assert worker(a) == before, "it ended in between"
     tier(a, "no")
     expect_ended(a)
