@@ -141,6 +141,8 @@ def case_a_process_and_a_cgroup_that_goes(lab):
         a.tierctl("policy", "set", pid, "Promote=no")
         with hog(a, 32, "busy", within="short") as other:
             a.tierctl("policy", "set", "/short", "DramMax=8M")
+            # What is in use all the time would stay.
+            a.run("kill", "-STOP", str(other.pid))
             tier(a)
             until(program, "the other one is beyond its bound", lambda line: other.pages_on(own) >= 16 << 8)
         a.run(f"rmdir {nodes.CGROUPS}/short")

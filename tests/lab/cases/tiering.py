@@ -97,6 +97,8 @@ def case_processes_come_and_go(lab):
         tier(a, "auto", "[Tiering]\nLeastMemory=1M\n")
         a.wait_for("pgrep -x tierd-tiering", "its process", 60)
         before = worker(a)
+        # DRAM is full of pages that nobody but it moves: before it has, the kernel itself has none for a process more.
+        until(program, "it has begun", lambda line: line["moves"] > 0, 120)
         a.start("bash", "-c", storm).wait_line("over", 200)
         until(program, "most of the hot pages are in DRAM", lambda line: line["hot"] >= 0.8, 240)
         assert worker(a) == before, "it ended in between"
