@@ -27,11 +27,14 @@ static enum log_target find_target(void)
 	return getenv("INVOCATION_ID") ? LOG_TO_SERVICE : LOG_TO_STDERR;
 }
 
-/* A portal's names come from another host, a cgroup's from a user: nothing of them may look like another entry. */
-static void make_harmless(char *text)
+/*
+ * A portal's names come from another host, a cgroup's from a user: nothing of them may look like another entry, or tell a
+ * terminal what to do. What is said of them may have letters of any language.
+ */
+static void make_harmless(char *text, bool is_name)
 {
 	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
+		if ((unsigned char)*c < ' ' || *c == 0x7f || (is_name && (unsigned char)*c > 0x7f))
 			*c = '?';
 }
 
@@ -46,8 +49,8 @@ void log_decision(int priority, const char *object, const char *decision, const 
 	va_end(arguments);
 
 	snprintf(whose, sizeof(whose), "%s", object);
-	make_harmless(whose);
-	make_harmless(text);
+	make_harmless(whose, true);
+	make_harmless(text, false);
 	if (target == LOG_TO_JOURNAL &&
 	    sd_journal_send("MESSAGE=%s: %s", whose, text, "PRIORITY=%i", priority,
 			    "CXL_TIER_OBJECT=%s", whose, "CXL_TIER_DECISION=%s", decision,

@@ -21,7 +21,7 @@ struct tier_share_turn;
  * follows, of passes over all of the group's pages, each of which sees what was touched since the one
  * before it:
  *
- *	forget -- a few windows --> demote what is cold -- 1 window --> promote what is hot -- measure
+ *	forget -- a few windows --> demote what is cold -- forget -- 1 window --> promote what is hot -- measure
  *
  * Whether the demand has fallen by what was moved decides if more is moved, or nothing for a while. See
  * docs/tiering.md.
@@ -129,7 +129,7 @@ struct tier_tiering_state {
 	uint64_t before_bytes; /* the demand before that round */
 	uint64_t moved_bytes;  /* promoted since */
 	uint64_t usual_bytes;  /* a demand that moves have not lessened; 0: none */
-	bool made_room;	       /* by a pass that did not see all; what is hot is next */
+	bool made_room;	       /* what is hot is next */
 	bool for_over;	       /* the round is for what is beyond a DramMax */
 	uint64_t over_gap_usec;	    /* how long that rests, since it is all in use */
 	uint64_t over_at_usec;	    /* not before that */

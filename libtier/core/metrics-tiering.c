@@ -21,7 +21,8 @@ void tier_tiering_count(struct tier_tiering_counts *counts, const struct tier_ti
 	count = &counts->by[step->act][step->reason];
 	count->steps += code == 0;
 	count->moved_bytes += result->moved_bytes;
-	count->usec += result->elapsed_usec;
+	/* The window itself is waiting, not work. */
+	count->usec += result->elapsed_usec - MIN(result->elapsed_usec, step->window_usec);
 }
 
 void tier_tiering_counts_add(struct tier_tiering_counts *counts,

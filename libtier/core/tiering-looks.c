@@ -57,6 +57,8 @@ unsigned tiering_looks_density(const struct tiering_looks *looks, int pid, uint6
 
 		if (look->pid != pid || look->start >= end)
 			break;
+		if (to <= from)
+			continue;
 		seen += (double)(to - from);
 		touched += (double)look->touched_bytes * (double)(to - from) /
 			   (double)(look->end - look->start);

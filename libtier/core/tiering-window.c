@@ -57,6 +57,9 @@ void tiering_window_search(const struct tier_tiering_policy *policy,
 	state->quiet_bytes = 0;
 	state->usual_bytes = 0;
 	state->moved_bytes = 0;
+	/* What was learned of other pages. */
+	state->judge = state->confirmed = false;
+	state->budget_bytes = MAX(state->budget_bytes, first_budget(policy, sample));
 }
 
 static unsigned times_of(uint64_t window_usec)

@@ -58,4 +58,11 @@ static inline uint64_t fast_share(const struct tier_tiering_policy *policy,
 								 : sample->fast_total_bytes;
 }
 
+/* Until moves have proved fruitful, a round moves so much at most. */
+static inline uint64_t first_budget(const struct tier_tiering_policy *policy,
+				    const struct tier_tiering_sample *sample)
+{
+	return fast_share(policy, sample) / 4;
+}
+
 #endif

@@ -11,11 +11,9 @@
 #define PAGE_BYTES	 4096
 #define PASS_NSEC	 UINT64_C(2000000000)
 #define PASS_FIRST_BYTES (64 * MIB)
-/* When nothing changes, measurements take one part in so many of a processor's time. */
+/* When nothing changes, each measurement takes one part in so many of a processor's time. */
 #define MEASURE_SHARE 250
-/* Until moves have proved fruitful, a round moves one part in so many of fast memory. */
-#define FIRST_BUDGET 4
-#define LEAST_BUDGET 64
+#define LEAST_BUDGET  64
 /* Moves are fruitful if the demand falls by at least one part in so many of what was moved. */
 #define FRUITFUL 6
 /* When it has found nothing hot, it looks at the whole window alone for so many times, unless that shows otherwise. */
@@ -86,9 +84,10 @@ static void measure_at(const struct tier_tiering_state *state, uint64_t at_usec,
 static void rest(const struct tier_tiering_policy *policy, const struct tier_tiering_sample *sample,
 		 struct tier_tiering_state *state, struct tier_tiering_step *step)
 {
-	uint64_t least = COLD_FIRST * state->window_usec;
+	uint64_t most = gap_max(policy, state);
 
-	state->gap_usec = clamp(2 * state->gap_usec, least, MAX(least, gap_max(policy, state)));
+	state->gap_usec =
+		clamp(2 * state->gap_usec, MIN(COLD_FIRST * state->window_usec, most), most);
 	measure_at(state, sample->now_usec + state->gap_usec, step);
 }
 
@@ -232,6 +231,7 @@ static void decide(const struct tier_tiering_policy *policy,
 	}
 	if (state->demand_bytes <= little && state->in_doubt && state->looks) {
 		state->looks--;
+		state->quiet_bytes = 0;
 		step->reason = TIER_TIERING_DOUBT;
 		measure_at(state, sample->now_usec, step);
 		return;
@@ -264,8 +264,7 @@ static void decide(const struct tier_tiering_policy *policy,
 		return;
 	}
 	if (state->usual_bytes)
-		state->budget_bytes =
-			MAX(state->budget_bytes, fast_share(policy, sample) / FIRST_BUDGET);
+		state->budget_bytes = MAX(state->budget_bytes, first_budget(policy, sample));
 	state->over_last = false;
 	state->usual_bytes = 0;
 	state->gap_usec = 0;
@@ -317,7 +316,7 @@ static void after_measurement(const struct tier_tiering_policy *policy,
 	}
 	state->touched_bytes = slow;
 	state->touched_all_bytes = touched;
-	if (is_as_it_was(state, slow)) {
+	if (is_as_it_was(state, slow) && !over_is_due(policy, sample, state)) {
 		state->quiet_times++;
 		step->reason = TIER_TIERING_QUIET;
 		rest(policy, sample, state, step);
@@ -372,6 +371,7 @@ static void fetch(const struct tier_tiering_policy *policy,
 			return;
 		}
 		state->usual_bytes = state->demand_bytes;
+		state->judge = false;
 		step->reason = TIER_TIERING_ALL_WARM;
 		rest(policy, sample, state, step);
 		return;
@@ -474,7 +474,7 @@ void tier_tiering_next(const struct tier_tiering_policy *policy,
 			.begun = true,
 			.searching = true,
 			.cold_windows = COLD_FIRST,
-			.budget_bytes = fast_share(policy, sample) / FIRST_BUDGET,
+			.budget_bytes = first_budget(policy, sample),
 			.window_usec = tiering_window_first(policy),
 		};
 		result = NULL;

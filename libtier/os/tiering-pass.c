@@ -190,13 +190,22 @@ static int add_targets(struct damon *damon, const struct chunks *chunks, size_t 
 	return r;
 }
 
+static uint64_t span(const struct chunks *chunks)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < chunks->count; i++)
+		sum += chunks->chunks[i].range.end - chunks->chunks[i].range.start;
+	return sum;
+}
+
 static int node_of(uint64_t mask)
 {
 	return mask ? __builtin_ctzll(mask) : -1;
 }
 
 static int add_scheme(struct damon *damon, const struct tier_tiering_nodes *nodes,
-		      const struct tier_tiering_step *step, size_t targets,
+		      const struct tier_tiering_step *step, size_t targets, uint64_t span_bytes,
 		      struct tier_problem *problem)
 {
 	bool promote = step->act == TIER_TIERING_PROMOTE, moves = step->act != TIER_TIERING_FORGET;
@@ -229,14 +238,22 @@ static int add_scheme(struct damon *damon, const struct tier_tiering_nodes *node
 	r = r ?: damon_scheme_set(damon, 0, problem, "dests/0/weight", "1");
 	r = r ?: damon_scheme_set(damon, 0, problem, "quotas/bytes", "%" PRIu64, step->quota_bytes);
 	r = r ?: damon_scheme_set(damon, 0, problem, "quotas/reset_interval_ms", "3600000");
-	/* What was looked at and not moved counts a little, else the last bytes would be sought for long. */
+	/*
+	 * What was looked at and not moved counts a little, else the last bytes would be sought for long; all of it as
+	 * much as an eighth of the quota, so that what is to be moved is found wherever it is.
+	 */
 	r = r ?: damon_scheme_set(damon, 0, problem, "quotas/fail_charge_num", "1");
-	return r ?: damon_scheme_set(damon, 0, problem, "quotas/fail_charge_denom", "64");
+	return r
+		       ?: damon_scheme_set(
+				  damon, 0, problem, "quotas/fail_charge_denom", "%" PRIu64,
+				  MIN(MAX(8 * (span_bytes / MAX(step->quota_bytes, 1)), 64),
+				      UINT32_MAX));
 }
 
 struct looking {
 	const struct chunks *chunks;
 	size_t at;
+	uint64_t end; /* of the last region */
 	struct tiering_looks looks;
 };
 
@@ -246,6 +263,15 @@ static int each_region(void *userdata, const struct damon_region *region)
 	struct looking *looking = userdata;
 	const struct chunk *chunks = looking->chunks->chunks;
 
+	/* Another target's, whose addresses may be the same. */
+	if (region->start < looking->end) {
+		size_t last = looking->at;
+
+		while (looking->at < looking->chunks->count &&
+		       same_target(&chunks[last], &chunks[looking->at]))
+			looking->at++;
+	}
+	looking->end = region->end;
 	while (looking->at < looking->chunks->count &&
 	       (region->start < chunks[looking->at].range.start ||
 		region->end > chunks[looking->at].range.end))
@@ -291,7 +317,7 @@ static int attempt(const struct tier_tiering_nodes *nodes, const struct pick *pi
 	r = r ?: damon_claim(&damon, problem);
 	r = r ?: damon_begin(&damon, "fvaddr", SAMPLE_USEC, 0, problem);
 	r = r ?: add_targets(&damon, &chunks, &count, problem);
-	r = r ?: add_scheme(&damon, nodes, step, count, problem);
+	r = r ?: add_scheme(&damon, nodes, step, count, span(&chunks), problem);
 	if (looks) {
 		r = r ?: damon_start(&damon, problem);
 		r = r ?: damon_look(&damon, problem);

@@ -106,6 +106,18 @@ def case_list_agrees_with_the_kernel(lab):
     assert FIRST in overview and "New memory stays offline until it is asked for." in overview, overview
 
 
+def case_resident(lab):
+    """What the daemon keeps in memory, locked, since memory comes online when there is none: little enough."""
+    a = lab["A"]
+    maps = a.run("cat /proc/$(cat /run/cxl-tierd.pid)/maps").out
+    resident, locked = (int(a.run(f"sed -n 's/^{name}:\\s*\\([0-9]*\\) kB/\\1/p' "
+                                  "/proc/$(cat /run/cxl-tierd.pid)/status").out) for name in ("VmRSS", "VmLck"))
+    assert locked > 0, "nothing is locked"
+    assert not re.search(r"/lib(cxl|daxctl|crypto)\.", maps), "libcxl is for making regions, and was not asked to"
+    if "libasan" not in maps:
+        assert resident < 8 << 10, f"{resident} KiB resident"
+
+
 def case_list_without_privilege(lab):
     """A region's address is everybody's, so nothing is missing."""
     a = lab["A"]
@@ -446,15 +458,3 @@ def case_partly_online_in_a_kernel_zone(lab):
     _partly_online(a, SECOND, "kernel")
     assert "zone Normal" in a.tierctl("online", SECOND, check=False).err
     a.stop_daemon()
-
-
-def case_resident(lab):
-    """What the daemon keeps in memory, locked, since memory comes online when there is none: little enough."""
-    a = lab["A"]
-    maps = a.run("cat /proc/$(cat /run/cxl-tierd.pid)/maps").out
-    resident, locked = (int(a.run(f"sed -n 's/^{name}:\\s*\\([0-9]*\\) kB/\\1/p' "
-                                  "/proc/$(cat /run/cxl-tierd.pid)/status").out) for name in ("VmRSS", "VmLck"))
-    assert locked > 0, "nothing is locked"
-    assert not re.search(r"/lib(cxl|daxctl|crypto)\.", maps), "libcxl is for making regions, and was not asked to"
-    if "libasan" not in maps:
-        assert resident < 8 << 10, f"{resident} KiB resident"
