@@ -5,9 +5,9 @@ from rules import objects
 
 PINS = 5
 
-# Memory that a pipe refers to, by vmsplice(): for longer pins the kernel takes pages out of Movable first.
+# Memory that a pipe refers to, by vmsplice(): for longer pins the kernel takes pages out of Movable first. Tells where it is.
 PINNER = f"""
-import ctypes, mmap, os, signal
+import ctypes, mmap, os, signal, struct
 libc = ctypes.CDLL(None, use_errno=True)
 class iovec(ctypes.Structure):
     _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
@@ -17,7 +17,10 @@ address = ctypes.addressof(ctypes.c_char.from_buffer(area))
 receive, send = os.pipe()
 n = libc.vmsplice(send, ctypes.byref(iovec(address, len(area))), 1, 0)
 assert n == len(area), (n, os.strerror(ctypes.get_errno()))
-print("held by", os.getpid(), flush=True)
+with open("/proc/self/pagemap", "rb") as f:
+    f.seek(address // 4096 * 8)
+    pages = struct.unpack("<{PINS}Q", f.read({PINS} * 8))
+print("held by", os.getpid(), *((page & ((1 << 55) - 1)) * 4096 for page in pages), flush=True)
 signal.pause()
 """
 
@@ -28,7 +31,7 @@ class Holder:
     def __init__(self, host, node, script, policy="preferred", user=()):
         self.host = host
         self.stream = host.start(*user, "numactl", f"--{policy}={node}", "python3", "-I", "-S", "-c", script)
-        self.pid = int(self.stream.wait_line("held by", 90).split()[-1])
+        self.pid, *self.addresses = map(int, self.stream.wait_line("held by", 90).split()[2:])
 
     def __enter__(self):
         return self
