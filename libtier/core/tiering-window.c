@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tiering-window.h"
 
-#include "util.h"
+#include "tiering-common.h"
 
 #define WINDOW_FIRST_USEC UINT64_C(2000000)
 #define WINDOW_MIN_USEC	  UINT64_C(20000)
@@ -9,7 +9,6 @@
 /* So long, a page is taken to stay where it was moved to, when it is asked whether that pays. */
 #define HORIZON_NSEC	  (UINT64_C(600) * 1000000000)
 #define LATENCY_GAIN_NSEC 100
-#define PAGE_BYTES	  4096
 /* A window that shows less than that of what is hot, and of nothing else, shows chance. */
 #define LEAST_PERCENT 30
 #define LEAST_HITS    50

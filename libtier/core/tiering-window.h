@@ -30,39 +30,4 @@ uint64_t tiering_window_min(const struct tier_tiering_policy *policy);
  */
 uint64_t tiering_if_alike(uint64_t touched_bytes, uint64_t all_bytes);
 
-static inline uint64_t saturating_sub(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
-
-static inline uint64_t clamp(uint64_t value, uint64_t low, uint64_t high)
-{
-	return value < low ? low : value > high ? high : value;
-}
-
-static inline uint64_t square_root(uint64_t value)
-{
-	uint64_t root = 0;
-
-	for (uint64_t bit = UINT64_C(1) << 31; bit; bit >>= 1)
-		if ((root + bit) * (root + bit) <= value)
-			root += bit;
-	return root;
-}
-
-/* What may be the group's of fast memory at all. */
-static inline uint64_t fast_share(const struct tier_tiering_policy *policy,
-				  const struct tier_tiering_sample *sample)
-{
-	return policy->max_fast_bytes < sample->fast_total_bytes ? policy->max_fast_bytes
-								 : sample->fast_total_bytes;
-}
-
-/* Until moves have proved fruitful, a round moves so much at most. */
-static inline uint64_t first_budget(const struct tier_tiering_policy *policy,
-				    const struct tier_tiering_sample *sample)
-{
-	return fast_share(policy, sample) / 4;
-}
-
 #endif

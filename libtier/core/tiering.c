@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "tiering-common.h"
 #include "tiering-window.h"
-#include "util.h"
 
 #define GAP_MAX_USEC UINT64_C(5000000)
 /* What is not touched in so many windows is cold: between hot and cold there is room for doubt. */
@@ -8,11 +8,11 @@
 #define COLD_MAX   8
 /* What is hot and not there is urgent beyond one part in so many of fast memory. */
 #define URGENT		 8
-#define PAGE_BYTES	 4096
 #define PASS_NSEC	 UINT64_C(2000000000)
 #define PASS_FIRST_BYTES (64 * MIB)
 /* When nothing changes, each measurement takes one part in so many of a processor's time. */
 #define MEASURE_SHARE 250
+#define COST_MAX_USEC UINT64_C(60000000)
 #define LEAST_BUDGET  64
 /* Moves are fruitful if the demand falls by at least one part in so many of what was moved. */
 #define FRUITFUL 6
@@ -67,7 +67,8 @@ static void take_costs(const struct tier_tiering_result *result, struct tier_tie
 	uint64_t pages = result->moved_bytes / PAGE_BYTES;
 
 	if (result->act == TIER_TIERING_MEASURE)
-		state->measure_cost_usec = follow(state->measure_cost_usec, result->cpu_usec);
+		state->measure_cost_usec =
+			follow(state->measure_cost_usec, MIN(result->cpu_usec, COST_MAX_USEC));
 	else if (pages >= 256)
 		state->page_cost_nsec =
 			MAX(follow(state->page_cost_nsec, result->elapsed_usec * 1000 / pages), 1);

@@ -84,8 +84,12 @@ uint64_t damon_rest(struct damon *damon)
 	uint64_t deadline = now_usec() + REST_USEC, pid = 0, cpu_nsec = 0;
 	char text[512], *state;
 
-	if (sysfs_read_u64(&damon->sysfs, &pid, KDAMOND "/pid") != 0)
-		return 0;
+	/* As long as somebody else reads one of DAMON's files, this one cannot be read. */
+	while (sysfs_read_u64(&damon->sysfs, &pid, KDAMOND "/pid") != 0) {
+		if (now_usec() >= deadline)
+			return 0;
+		(void)poll(NULL, 0, 1);
+	}
 	do {
 		if (sysfs_read_string(&damon->sysfs, text, sizeof(text), "proc/%" PRIu64 "/stat",
 				      pid) != 0)

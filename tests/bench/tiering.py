@@ -35,8 +35,7 @@ MISSES_PASS = True
 QUICK = bool(os.environ.get("QUICK"))
 HOST = "T"
 MACHINE = ["--dram", "512M", "--cpus", "2", "--kernel", "stock", "--cxl", "serial=1,size=1280M"]
-# As a Debian host has it, a little: else, with DRAM full of pages that nobody may move, there is none for page tables, and
-# the OOM killer comes while the CXL memory is half empty.
+# As a Debian host has it, a little.
 SWAP = ("modprobe zram; echo 128M >/sys/block/zram0/disksize; mkswap /dev/zram0 >/dev/null; swapon /dev/zram0; "
         "grep -q zram /proc/swaps")
 MIB, HOT_MIB = 1100, 192

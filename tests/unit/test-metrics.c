@@ -272,6 +272,14 @@ TEST(tiering)
 	result = (struct tier_tiering_result){.elapsed_usec = 1000};
 	tier_tiering_count(&more, &step, &result, 0);
 	tier_tiering_count(&more, &step, &result, -EIO);
+	/* Of a measurement the window is waiting, and no work. */
+	step = (struct tier_tiering_step){.act = TIER_TIERING_MEASURE,
+					  .reason = TIER_TIERING_FITTING,
+					  .window_usec = 2000000};
+	result.elapsed_usec = 2250000;
+	tier_tiering_count(&more, &step, &result, 0);
+	result.elapsed_usec = 1000000;
+	tier_tiering_count(&more, &step, &result, 0);
 	/* No place for it: nothing else is overwritten. */
 	step = (struct tier_tiering_step){.act = (enum tier_tiering_act)99};
 	tier_tiering_count(&more, &step, &result, 0);
@@ -283,6 +291,8 @@ TEST(tiering)
 	CHECK_HAS(text,
 		  "\ncxltier_tiering_steps_created{act=\"promote\",reason=\"hot\"} 5.000000\n");
 	CHECK_HAS(text, "\ncxltier_tiering_steps_total{act=\"forget\",reason=\"wanted\"} 1\n");
+	CHECK_HAS(text, "\ncxltier_tiering_step_seconds_total{act=\"measure\",reason=\"fitting\"} "
+			"0.250000\n");
 	CHECK_HAS(text, "\ncxltier_tiering_step_failures_total 2\n");
 	CHECK_HAS(text,
 		  "\ncxltier_tiering_moved_bytes_total{act=\"promote\",reason=\"hot\"} 20480\n");

@@ -30,7 +30,7 @@ def case_nothing_comes_to_shared_memory(lab):
             a.write(nodes.CONFIG, heating.CONFIG % "auto" + "Mechanism=kernel\n")
             a.run("kill -HUP $(cat /run/cxl-tierd.pid)")
             a.rescan()
-            reached = until(program, "most of the hot pages are in DRAM", lambda line: line["hot"] >= 0.6, 300)
+            reached = until(program, "most of the hot pages are in DRAM", lambda line: line["hot"] >= 0.7, 300)
             print(f"# {reached}", flush=True)
         after = bound.pages_on(far), nodes.allocated(a, far)
         assert after == before, f"{before} pages, and {after}"
