@@ -2,7 +2,10 @@
 #include "manager.h"
 #include "tiering-kernel.h"
 
-/* By DAMON (tiering.c), where it can, else by the kernel's own tiering: docs/tiering.md. */
+/*
+ * By DAMON (tiering.c), where it can, and the kernel demotes what does not fit meanwhile; else by the kernel's own
+ * tiering: docs/tiering.md.
+ */
 
 static const char object[] = "tiering";
 
@@ -100,31 +103,55 @@ static bool decide(struct tiering_choice *it)
 	return true;
 }
 
-/* Not while a region is evacuated, nor while a flight moves pages the other way, nor beside DAMON. */
-static bool may_run(const struct tiering_choice *it)
+/* Not while a region is evacuated, nor while a flight moves pages the other way. */
+static bool may_change(const struct tiering_choice *it)
 {
 	const struct manager *manager = it->manager;
 
-	return it->choice.mechanism == TIER_MECHANISM_KERNEL && !manager->offline &&
-	       !manager->sessions && !manager->tiering && !manager->stopping;
+	return !manager->offline && !manager->sessions && !manager->stopping;
+}
+
+/* Nor beside DAMON. */
+static bool may_run(const struct tiering_choice *it)
+{
+	return it->choice.mechanism == TIER_MECHANISM_KERNEL && may_change(it) &&
+	       !it->manager->tiering;
+}
+
+/* As much as DAMON can do nothing about, as long as it may go to any slow node. */
+static bool may_demote(const struct tiering_choice *it)
+{
+	return it->choice.mechanism == TIER_MECHANISM_DAMON && may_change(it) &&
+	       it->manager->config->demotion && it->kernel == 0 && !it->knobs.unknown;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
+
+/* False: something of it is still there. */
+static bool end_other(struct tiering_choice *it)
+{
+	bool may = it->knobs.promotes ? may_run(it) : may_demote(it);
+
+	if (!it->knobs.on || may)
+		return true;
+	return tiering_kernel_end(&it->knobs, may_change(it)
+						      ? "something else moves pages, or nothing"
+						      : "until what it would disturb is over") == 0;
+}
 
 static void run(struct tiering_choice *it)
 {
 	struct manager *manager = it->manager;
 
 	it->timer = sd_event_source_disable_unref(it->timer);
-	if (!may_run(it)) {
-		(void)tiering_kernel_end(&it->knobs,
-					 it->choice.mechanism != TIER_MECHANISM_KERNEL
-						 ? "something else moves pages, or nothing"
-						 : "until what it would disturb is over");
-		if (it->choice.mechanism != TIER_MECHANISM_KERNEL)
-			it->knobs.limit = (struct tier_limit_state){};
+	if (it->choice.mechanism != TIER_MECHANISM_KERNEL)
+		it->knobs.limit = (struct tier_limit_state){};
+	if (!end_other(it))
 		return;
-	}
+	if (may_demote(it))
+		tiering_kernel_demote(manager, &it->knobs);
+	if (!may_run(it))
+		return;
 	tiering_kernel_run(manager, &it->knobs);
 	/* Without a timer, whenever the devices are looked at next. */
 	(void)sd_event_add_time_relative(manager->event, &it->timer, CLOCK_MONOTONIC,
@@ -188,12 +215,10 @@ void tiering_choose(struct manager *manager, const struct tier_topology *topolog
 	note(tier_tiering_kernel_nodes(topology, &problem), &problem, &it->kernel,
 	     &it->kernel_problem);
 	(void)decide(it);
-	if (!may_run(it))
-		run(it);
+	(void)end_other(it);
 	tiering_look(manager, topology);
 	/* Which may have ended the other. */
-	if (may_run(it))
-		run(it);
+	run(it);
 }
 
 bool tiering_by_damon(const struct manager *manager)

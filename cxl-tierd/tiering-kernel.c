@@ -3,8 +3,8 @@
 #include "tiering-kernel.h"
 
 /*
- * The kernel's own tiering, switched on and off; while it is on, its limit follows what comes of it. All of it is
- * a few writes, so it ends before whatever it must not be on for begins.
+ * The kernel's own tiering, or its demotion alone, switched on and off; while it promotes, its limit follows what
+ * comes of it. All of it is a few writes, so it ends before whatever it must not be on for begins.
  */
 
 static const char object[] = "tiering";
@@ -48,40 +48,64 @@ static void tell_limit(const struct tier_limit_step *step)
 			     step->limit_mbps);
 }
 
+/* 0, or it has been told why not. */
+static int apply(struct tiering_knobs *knobs, const struct tier_knobs_wish *wish)
+{
+	struct tier_problem problem = {};
+	char stays[160] = "";
+	int r;
+
+	knobs->on = true;
+	knobs->promotes = wish->promotes;
+	r = tier_knobs_apply(NULL, wish, &knobs->saved, stays, &problem);
+	if (stays[0])
+		log_decision(LOG_NOTICE, object, "tiering-left", "%s; it stays", stays);
+	if (r)
+		fail(knobs, &problem);
+	else
+		knobs->failed[0] = '\0';
+	return r;
+}
+
+void tiering_kernel_demote(struct manager *manager, struct tiering_knobs *knobs)
+{
+	bool was_on = knobs->on;
+	struct tier_knobs_wish wish = {};
+
+	if (apply(knobs, &wish) == 0 && !was_on && knobs->saved.knobs[TIER_KNOB_DEMOTION].ours)
+		log_decision(LOG_INFO, object, "tiering",
+			     "where DRAM is short, the kernel demotes: [Tiering] Demotion=yes");
+}
+
 void tiering_kernel_run(struct manager *manager, struct tiering_knobs *knobs)
 {
 	bool foreign = knobs->saved.knobs[TIER_KNOB_LIMIT].foreign, was_on = knobs->on;
 	struct tier_limit_policy policy = {.fast_bytes = knobs->fast_bytes};
+	struct tier_knobs_wish wish = {.promotes = true};
 	struct tier_limit_step step = {};
 	struct tier_problem problem = {};
 	struct tier_traffic traffic;
-	char stays[160] = "";
 	int r = tier_traffic_read(NULL, &traffic, &problem);
 
 	r = r ?: greatest(manager, knobs, &policy.max_mbps, &problem);
-	if (r == 0) {
-		tier_limit_next(&policy, &traffic, &knobs->limit, &step);
-		/* Nobody has wished for one, and none is needed. */
-		if (step.limit_mbps == policy.max_mbps && !manager->config->promote_limit_bytes)
-			step.limit_mbps = 0;
-		knobs->on = true;
-		r = tier_knobs_apply(NULL, step.limit_mbps, &knobs->saved, stays, &problem);
-	}
-	if (stays[0])
-		log_decision(LOG_NOTICE, object, "tiering-left", "%s; it stays", stays);
 	if (r) {
 		fail(knobs, &problem);
 		return;
 	}
-	knobs->failed[0] = '\0';
-	if (!foreign && was_on) {
-		step.limit_mbps = step.limit_mbps ?: policy.max_mbps;
+	tier_limit_next(&policy, &traffic, &knobs->limit, &step);
+	/* Otherwise nobody has wished for one, and none is needed. */
+	if (step.limit_mbps != policy.max_mbps || manager->config->promote_limit_bytes)
+		wish.limit_mbps = step.limit_mbps;
+	if (apply(knobs, &wish) == 0 && !foreign && was_on)
 		tell_limit(&step);
-	}
 }
 
 int tiering_kernel_end(struct tiering_knobs *knobs, const char *why)
 {
+	const struct tier_knob_saved *saved = knobs->saved.knobs;
+	bool tiers =
+		knobs->promotes || saved[TIER_KNOB_BALANCING].ours || saved[TIER_KNOB_LIMIT].ours;
+	bool demotes = saved[TIER_KNOB_DEMOTION].ours;
 	struct tier_problem problem = {};
 	char left[160];
 	int r;
@@ -93,9 +117,10 @@ int tiering_kernel_end(struct tiering_knobs *knobs, const char *why)
 		log_problem(LOG_ERR, "tiering-failed", &problem);
 	if (left[0])
 		log_decision(LOG_NOTICE, object, "tiering-left", "%s; it stays", left);
-	if (r == 0)
+	if (r == 0 && (tiers || demotes))
 		log_decision(LOG_INFO, object, "tiering-ended",
-			     "the kernel's own tiering is as it was before cxl-tierd: %s", why);
+			     "the kernel's own %s is as it was before cxl-tierd: %s",
+			     tiers ? "tiering" : "demotion", why);
 	/* What could not be put back is tried again. */
 	knobs->on = r != 0;
 	return r;

@@ -9,9 +9,9 @@ struct tiering_knobs {
 	struct tier_knobs_saved saved;
 	struct tier_limit_state limit;
 	uint64_t fast_bytes; /* of nodes with processors */
-	bool on;
-	bool unknown;	  /* what was there before cannot be told: hands off */
-	char failed[384]; /* told once */
+	bool on, promotes;   /* all of it is on, or demotion alone */
+	bool unknown;	     /* what was there before cannot be told: hands off */
+	char failed[384];    /* told once */
 };
 
 /* Who moves pages, and why: tiering-choice.c. */
@@ -30,8 +30,10 @@ struct tiering_choice {
 	struct tiering_knobs knobs;
 };
 
-/* Switches it on, or looks at how it does. */
+/* Has the kernel tier, or looks at how it does. */
 void tiering_kernel_run(struct manager *manager, struct tiering_knobs *knobs);
+/* Has it demote where memory is short, and no more: what is hot is fetched by DAMON. */
+void tiering_kernel_demote(struct manager *manager, struct tiering_knobs *knobs);
 /* Puts back what was there. 0 or negative errno, told. */
 int tiering_kernel_end(struct tiering_knobs *knobs, const char *why);
 

@@ -130,6 +130,7 @@ struct tier_config {
 	uint64_t tiering_least_bytes;	     /* [Tiering] LeastMemory= of a process, default 16M */
 	uint64_t tiering_gap_usec;	     /* [Tiering] MeasureSec= at most, default 5 */
 	enum tier_tiering_by tiering_by;     /* [Tiering] Mechanism=, default auto */
+	bool demotion;			     /* [Tiering] Demotion=, default yes */
 	uint64_t promote_limit_bytes; /* [Tiering] PromoteRateLimit= a second; 0: the kernel's */
 
 	struct tier_config_region *regions;

@@ -47,19 +47,29 @@ struct tier_knobs_saved {
 	struct tier_knob_saved knobs[TIER_KNOBS];
 };
 
+/**
+ * struct tier_knobs_wish - what the kernel is to do
+ * @promotes: it promotes as well; else it only demotes, where memory is short
+ * @limit_mbps: at most so much is promoted in a second, MiB; 0: as it was before
+ */
+struct tier_knobs_wish {
+	bool promotes;
+	unsigned limit_mbps;
+};
+
 /** tier_knob_name() - its file's name */
 const char *tier_knob_name(enum tier_knob knob);
 
 /**
  * tier_knobs_plan() - what is to be written for the kernel to tier
  * @present: what is there
- * @limit_mbps: at most so much is promoted in a second; 0: as it was before
+ * @wish: borrowed; what it does not speak of is not touched
  * @saved: changed: @next is what is to be there, @foreign what is somebody else's by now
  * @ret: for each knob, is it to be written?
  *
  * What is on already by another hand is not written, and so not put back. Pure.
  */
-void tier_knobs_plan(const unsigned present[TIER_KNOBS], unsigned limit_mbps,
+void tier_knobs_plan(const unsigned present[TIER_KNOBS], const struct tier_knobs_wish *wish,
 		     struct tier_knobs_saved *saved, bool ret[TIER_KNOBS]);
 
 /** tier_knobs_format() - the text of TIER_TIERING_KERNEL_PATH; new string. 0 or -ENOMEM. Pure */
@@ -79,7 +89,7 @@ int tier_knobs_read(const char *sysroot, unsigned ret[TIER_KNOBS], struct tier_p
 /**
  * tier_knobs_apply() - switch it on, or set another limit
  * @sysroot: prefix; NULL for none
- * @limit_mbps: as for tier_knobs_plan()
+ * @wish: as for tier_knobs_plan(); the kernel need not have the rest
  * @saved: what is ours; changed
  * @ret_foreign: what somebody else has written meanwhile, or empty
  *
@@ -87,8 +97,12 @@ int tier_knobs_read(const char *sysroot, unsigned ret[TIER_KNOBS], struct tier_p
  *
  * Return: 0; TIER_E_NOT_FOUND as tier_knobs_read(); negative errno.
  */
-int tier_knobs_apply(const char *sysroot, unsigned limit_mbps, struct tier_knobs_saved *saved,
-		     char ret_foreign[static 160], struct tier_problem *problem);
+int tier_knobs_apply(const char *sysroot, const struct tier_knobs_wish *wish,
+		     struct tier_knobs_saved *saved, char ret_foreign[static 160],
+		     struct tier_problem *problem);
+
+/** tier_knobs_wished() - is the setting one that @wish speaks of? Pure */
+bool tier_knobs_wished(const struct tier_knobs_wish *wish, enum tier_knob knob);
 
 /**
  * tier_knobs_restore() - put back what was there before

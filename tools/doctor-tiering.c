@@ -69,17 +69,19 @@ void doctor_tiering(struct doctor_report *report, bool running)
 			   "Tier=auto moves nothing for now: %.300s", reason);
 }
 
-/* The same pages, by different rules. */
-static void check_both(struct doctor_report *report, bool demotes, bool promotes)
+static void check_beside_damon(struct doctor_report *report, bool demotes, bool promotes)
 {
-	doctor_add(report, demotes || promotes ? WARN : OK, "kernel tiering",
-		   "the kernel and cxl-tierd move the same pages by different rules",
-		   "sysctl kernel.numa_balancing=0; echo false > "
-		   "/sys/kernel/mm/numa/demotion_enabled; or Mechanism=kernel in [Tiering]",
-		   demotes && promotes ? "demotion and numa_balancing are on beside Tier=auto"
-		   : demotes	       ? "demotion is on beside Tier=auto"
-		   : promotes	       ? "numa_balancing promotes beside Tier=auto"
-				       : "off: Tier=auto moves pages by DAMON");
+	doctor_add(report, demotes ? OK : WARN, "demotion",
+		   "where DRAM is short the kernel swaps, or kills, though CXL memory has room",
+		   "Demotion=yes in [Tiering]; or echo true > /sys/kernel/mm/numa/demotion_enabled",
+		   demotes ? "on: where DRAM is short, reclaim makes room"
+			   : "off beside Tier=auto");
+	/* The same pages, by different rules. */
+	doctor_add(report, promotes ? WARN : OK, "numa_balancing",
+		   "the kernel and cxl-tierd promote the same pages by different rules",
+		   "sysctl kernel.numa_balancing=0; or Mechanism=kernel in [Tiering]",
+		   promotes ? "promotes between tiers beside Tier=auto"
+			    : "Tier=auto promotes, by DAMON");
 }
 
 void doctor_kernel_tiering(struct doctor_report *report, const struct tier_topology *topology)
@@ -91,7 +93,7 @@ void doctor_kernel_tiering(struct doctor_report *report, const struct tier_topol
 	if (!tool_common.sysroot || strcmp(tool_common.sysroot, "/") == 0)
 		client_daemon_tiering(mechanism, reason);
 	if (strcmp(mechanism, "damon") == 0) {
-		check_both(report, hotplug->demotion, promotes);
+		check_beside_damon(report, hotplug->demotion, promotes);
 		return;
 	}
 	doctor_add(report, hotplug->demotion ? OK : WARN, "demotion",

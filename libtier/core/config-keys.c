@@ -518,6 +518,7 @@ const struct config_key config_keys[] = {
 	TIERING("LeastMemory", tiering_least_bytes, store_size, "16M"),
 	TIERING("MeasureSec", tiering_gap_usec, store_seconds, "5"),
 	TIERING("Mechanism", tiering_by, store_mechanism, "auto"),
+	TIERING("Demotion", demotion, store_bool, "yes"),
 	TIERING("PromoteRateLimit", promote_limit_bytes, store_promote_limit, NULL),
 	REGION("MatchSerial", match_serial, store_serial, NULL),
 	REGION("MatchUUID", match_uuid, store_uuid, NULL),

@@ -16,6 +16,11 @@ const char *tier_knob_name(enum tier_knob knob)
 	return knob < ARRAY_SIZE(names) ? names[knob] : "unknown";
 }
 
+bool tier_knobs_wished(const struct tier_knobs_wish *wish, enum tier_knob knob)
+{
+	return wish->promotes || knob == TIER_KNOB_DEMOTION;
+}
+
 static unsigned wanted(enum tier_knob knob, unsigned before, unsigned limit_mbps)
 {
 	if (knob == TIER_KNOB_BALANCING)
@@ -25,14 +30,14 @@ static unsigned wanted(enum tier_knob knob, unsigned before, unsigned limit_mbps
 	return limit_mbps ?: before;
 }
 
-void tier_knobs_plan(const unsigned present[TIER_KNOBS], unsigned limit_mbps,
+void tier_knobs_plan(const unsigned present[TIER_KNOBS], const struct tier_knobs_wish *wish,
 		     struct tier_knobs_saved *saved, bool ret[TIER_KNOBS])
 {
 	for (enum tier_knob knob = 0; knob < TIER_KNOBS; knob++) {
 		struct tier_knob_saved *it = &saved->knobs[knob];
 
 		ret[knob] = false;
-		if (it->foreign)
+		if (it->foreign || !tier_knobs_wished(wish, knob))
 			continue;
 		if (!it->ours && !it->seen)
 			it->before = it->written = it->next = present[knob];
@@ -45,7 +50,7 @@ void tier_knobs_plan(const unsigned present[TIER_KNOBS], unsigned limit_mbps,
 			continue;
 		}
 		it->seen = true;
-		it->next = wanted(knob, it->before, limit_mbps);
+		it->next = wanted(knob, it->before, wish->limit_mbps);
 		ret[knob] = it->next != present[knob];
 		it->ours |= ret[knob];
 	}

@@ -43,14 +43,16 @@ static int write_knob(const struct sysfs *sysfs, enum tier_knob knob, unsigned v
 	return sysfs_write(sysfs, text, "%s", paths[knob]);
 }
 
-static int read_all(const struct sysfs *sysfs, unsigned ret[TIER_KNOBS],
-		    struct tier_problem *problem)
+static int read_wished(const struct sysfs *sysfs, const struct tier_knobs_wish *wish,
+		       unsigned ret[TIER_KNOBS], struct tier_problem *problem)
 {
-	unsigned values[TIER_KNOBS];
+	unsigned values[TIER_KNOBS] = {};
 	char path[80];
 	int r;
 
 	for (enum tier_knob knob = 0; knob < TIER_KNOBS; knob++) {
+		if (!tier_knobs_wished(wish, knob))
+			continue;
 		r = read_knob(sysfs, knob, &values[knob]);
 		snprintf(path, sizeof(path), "/%s", paths[knob]);
 		if (r == SYSFS_ABSENT)
@@ -68,12 +70,13 @@ static int read_all(const struct sysfs *sysfs, unsigned ret[TIER_KNOBS],
 
 int tier_knobs_read(const char *sysroot, unsigned ret[TIER_KNOBS], struct tier_problem *problem)
 {
+	static const struct tier_knobs_wish all = {.promotes = true};
 	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
 	int r = sysfs_open(&sysfs, sysroot);
 
 	if (r < 0)
 		return tier_problem_set(problem, r, "/", NULL, "cannot be read");
-	return read_all(&sysfs, ret, problem);
+	return read_wished(&sysfs, &all, ret, problem);
 }
 
 static bool any_ours(const struct tier_knobs_saved *saved)
@@ -131,8 +134,9 @@ static void tell_foreign(const unsigned present[TIER_KNOBS], const struct tier_k
 			add_foreign(ret, knob, present[knob]);
 }
 
-int tier_knobs_apply(const char *sysroot, unsigned limit_mbps, struct tier_knobs_saved *saved,
-		     char ret_foreign[static 160], struct tier_problem *problem)
+int tier_knobs_apply(const char *sysroot, const struct tier_knobs_wish *wish,
+		     struct tier_knobs_saved *saved, char ret_foreign[static 160],
+		     struct tier_problem *problem)
 {
 	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
 	struct tier_knobs_saved next = *saved;
@@ -144,10 +148,10 @@ int tier_knobs_apply(const char *sysroot, unsigned limit_mbps, struct tier_knobs
 	ret_foreign[0] = '\0';
 	if (r < 0)
 		return tier_problem_set(problem, r, "/", NULL, "cannot be read");
-	r = read_all(&sysfs, present, problem);
+	r = read_wished(&sysfs, wish, present, problem);
 	if (r)
 		return r;
-	tier_knobs_plan(present, limit_mbps, &next, writes);
+	tier_knobs_plan(present, wish, &next, writes);
 	for (enum tier_knob knob = 0; knob < TIER_KNOBS; knob++)
 		changes |= writes[knob] || next.knobs[knob].ours != saved->knobs[knob].ours;
 	if (changes)

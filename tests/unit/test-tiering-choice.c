@@ -13,7 +13,8 @@ static bool dry_run;
 static uint64_t now;
 static int probe_code, knobs_code, load_code, apply_code, restore_code;
 static unsigned probes, thorough_probes, rescans, looks;
-static bool on; /* the kernel's tiering */
+static bool on;	     /* the kernel's tiering */
+static bool demotes; /* its demotion alone */
 static unsigned limit;
 static struct tier_traffic traffic;
 static sd_event_time_handler_t timer;
@@ -119,21 +120,26 @@ int __wrap_tier_knobs_load(const char *sysroot, struct tier_knobs_saved *ret,
 	return 0;
 }
 
-int __wrap_tier_knobs_apply(const char *sysroot, unsigned limit_mbps,
+int __wrap_tier_knobs_apply(const char *sysroot, const struct tier_knobs_wish *wish,
 			    struct tier_knobs_saved *saved, char ret_foreign[static 160],
 			    struct tier_problem *problem);
-int __wrap_tier_knobs_apply(const char *sysroot, unsigned limit_mbps,
+int __wrap_tier_knobs_apply(const char *sysroot, const struct tier_knobs_wish *wish,
 			    struct tier_knobs_saved *saved, char ret_foreign[static 160],
 			    struct tier_problem *problem)
 {
 	/* Two would move the same pages. */
-	CHECK(!manager.tiering && !manager.sessions && !manager.offline && !dry_run);
+	CHECK(!wish->promotes || !manager.tiering);
+	CHECK(!manager.sessions && !manager.offline && !dry_run);
+	/* The one has been put back before the other. */
+	CHECK(wish->promotes ? !demotes : !on);
 	ret_foreign[0] = '\0';
 	if (apply_code)
 		return tier_problem_set(problem, apply_code, "numa_balancing", NULL,
 					"cannot be set");
-	on = true;
-	limit = limit_mbps;
+	on = wish->promotes;
+	demotes = !on;
+	saved->knobs[TIER_KNOB_DEMOTION].ours = true;
+	limit = wish->limit_mbps;
 	return 0;
 }
 
@@ -146,7 +152,8 @@ int __wrap_tier_knobs_restore(const char *sysroot, struct tier_knobs_saved *save
 	if (restore_code)
 		return tier_problem_set(problem, restore_code, "numa_balancing", NULL,
 					"cannot be put back");
-	on = false;
+	on = demotes = false;
+	*saved = (struct tier_knobs_saved){};
 	return 0;
 }
 
@@ -179,9 +186,9 @@ static void begin(void)
 	manager.tiering = NULL;
 	tiering_kernel_stop(&manager);
 	manager = (struct manager){.config = &config};
-	config =
-		(struct tier_config){.tiering = TIER_TIERING_AUTO, .tiering_gap_usec = 10 * SECOND};
-	dry_run = on = false;
+	config = (struct tier_config){
+		.tiering = TIER_TIERING_AUTO, .tiering_gap_usec = 10 * SECOND, .demotion = true};
+	dry_run = on = demotes = false;
 	now = 1000 * SECOND;
 	probe_code = knobs_code = apply_code = 0;
 	load_code = TIER_E_NOT_FOUND;
@@ -227,6 +234,7 @@ TEST(damon_where_it_can)
 	CHECK_EQ(thorough_probes, 1);
 	CHECK_STR(mechanism(), "damon");
 	CHECK_EQ(looks, 1);
+	told[0] = '\0';
 	look(2);
 	CHECK_EQ(probes, 1);
 	CHECK_STR(told, "");
@@ -378,6 +386,71 @@ TEST(it_ends_before_what_it_would_disturb)
 	tiering_before_onlining(&manager, &plan);
 	CHECK(on);
 	CHECK_EQ(probes, 0);
+}
+
+TEST(beside_damon_the_kernel_demotes)
+{
+	struct tier_step steps[] = {{.action = TIER_STEP_ONLINE_MOVABLE}};
+	struct tier_plan plan = {.steps = steps, .step_count = 1};
+	struct session session;
+	int worker;
+
+	begin();
+	look(2);
+	CHECK(demotes && !on);
+	CHECK_HAS(told, "where DRAM is short, the kernel demotes");
+	told[0] = '\0';
+	manager.tiering = (void *)&worker;
+	look(2);
+	CHECK(demotes);
+	CHECK_STR(told, "");
+	tiering_kernel_pause(&manager);
+	CHECK(!demotes);
+	CHECK_HAS(told, "the kernel's own demotion is as it was");
+	manager.sessions = &session;
+	look(2);
+	CHECK(!demotes);
+	manager.sessions = NULL;
+	look(2);
+	CHECK(demotes);
+	tiering_before_onlining(&manager, &plan);
+	CHECK(!demotes);
+	CHECK_EQ(rescans, 1);
+	/* Somebody else's memory came online: DAMON knows where it moves to, reclaim does not. */
+	nodes[2].type = TIER_MEMORY_SHARED;
+	look(3);
+	CHECK(!demotes);
+	nodes[2].type_by_kernel = true;
+	look(3);
+	CHECK(demotes);
+	config.demotion = false;
+	look(3);
+	CHECK(!demotes);
+	config.demotion = true;
+	look(3);
+	CHECK(demotes);
+	config.tiering = TIER_TIERING_NO;
+	look(3);
+	CHECK(!demotes);
+}
+
+TEST(from_demotion_to_all_of_it_and_back)
+{
+	begin();
+	look(2);
+	CHECK(demotes);
+	config.tiering_by = TIER_TIERING_BY_KERNEL;
+	look(2);
+	CHECK(on && !demotes);
+	restore_code = -EIO;
+	config.tiering_by = TIER_TIERING_BY_AUTO;
+	look(2);
+	CHECK(on && tiering_by_damon(&manager));
+	restore_code = 0;
+	look(2);
+	CHECK(demotes && !on);
+	look(3);
+	CHECK(on && !demotes);
 }
 
 /* By hand: it is seen when the daemon looks. */

@@ -4,6 +4,9 @@
 #include "tier-tiering-kernel.h"
 #include "util.h"
 
+#define PROMOTES(mbps) (&(struct tier_knobs_wish){.promotes = true, .limit_mbps = (mbps)})
+#define DEMOTES	       (&(struct tier_knobs_wish){})
+
 #define SECOND UINT64_C(1000000)
 #define LOOK   (10 * SECOND)
 
@@ -232,7 +235,7 @@ TEST(settings_are_switched_on_and_followed)
 	struct tier_knobs_saved saved = {};
 	bool writes[TIER_KNOBS];
 
-	tier_knobs_plan(present, 0, &saved, writes);
+	tier_knobs_plan(present, PROMOTES(0), &saved, writes);
 	CHECK(!writes[TIER_KNOB_LIMIT] && writes[TIER_KNOB_DEMOTION] &&
 	      writes[TIER_KNOB_BALANCING]);
 	/* Balancing among nodes of a kind stays on. */
@@ -241,18 +244,37 @@ TEST(settings_are_switched_on_and_followed)
 	CHECK(!saved.knobs[TIER_KNOB_LIMIT].ours);
 	present[TIER_KNOB_DEMOTION] = 1;
 	present[TIER_KNOB_BALANCING] = 3;
-	tier_knobs_plan(present, 100, &saved, writes);
+	tier_knobs_plan(present, PROMOTES(100), &saved, writes);
 	CHECK(writes[TIER_KNOB_LIMIT] && !writes[TIER_KNOB_DEMOTION]);
 	present[TIER_KNOB_LIMIT] = 100;
-	tier_knobs_plan(present, 50, &saved, writes);
+	tier_knobs_plan(present, PROMOTES(50), &saved, writes);
 	CHECK_EQ(saved.knobs[TIER_KNOB_LIMIT].before, 65536);
 	CHECK_EQ(saved.knobs[TIER_KNOB_LIMIT].written, 100);
 	CHECK_EQ(saved.knobs[TIER_KNOB_LIMIT].next, 50);
 	/* That one was not written: it is still ours. */
-	tier_knobs_plan(present, 0, &saved, writes);
+	tier_knobs_plan(present, PROMOTES(0), &saved, writes);
 	CHECK(!saved.knobs[TIER_KNOB_LIMIT].foreign);
 	CHECK_EQ(saved.knobs[TIER_KNOB_LIMIT].next, 65536);
 	CHECK(writes[TIER_KNOB_LIMIT]);
+}
+
+TEST(demotion_alone)
+{
+	unsigned present[TIER_KNOBS] = {65536, 0, 1};
+	struct tier_knobs_saved saved = {};
+	bool writes[TIER_KNOBS];
+
+	tier_knobs_plan(present, DEMOTES, &saved, writes);
+	for (enum tier_knob knob = 0; knob < TIER_KNOBS; knob++) {
+		CHECK_EQ(writes[knob], knob == TIER_KNOB_DEMOTION);
+		CHECK_EQ(saved.knobs[knob].seen, knob == TIER_KNOB_DEMOTION);
+	}
+	present[TIER_KNOB_DEMOTION] = 1;
+	/* Nobody has asked about that. */
+	present[TIER_KNOB_BALANCING] = 2;
+	tier_knobs_plan(present, DEMOTES, &saved, writes);
+	for (enum tier_knob knob = 0; knob < TIER_KNOBS; knob++)
+		CHECK(!writes[knob] && !saved.knobs[knob].foreign);
 }
 
 TEST(what_somebody_else_has_written_stays)
@@ -262,27 +284,27 @@ TEST(what_somebody_else_has_written_stays)
 	bool writes[TIER_KNOBS];
 
 	/* It is on already: nothing is ours. */
-	tier_knobs_plan(present, 0, &saved, writes);
+	tier_knobs_plan(present, PROMOTES(0), &saved, writes);
 	for (int i = 0; i < TIER_KNOBS; i++)
 		CHECK(!writes[i] && !saved.knobs[i].ours && saved.knobs[i].seen);
 	/* Whoever has switched it on may switch it off. */
 	present[TIER_KNOB_BALANCING] = 0;
-	tier_knobs_plan(present, 0, &saved, writes);
+	tier_knobs_plan(present, PROMOTES(0), &saved, writes);
 	CHECK(!writes[TIER_KNOB_BALANCING] && saved.knobs[TIER_KNOB_BALANCING].foreign);
 
 	saved = (struct tier_knobs_saved){};
 	present[TIER_KNOB_DEMOTION] = 0;
-	tier_knobs_plan(present, 64, &saved, writes);
+	tier_knobs_plan(present, PROMOTES(64), &saved, writes);
 	present[TIER_KNOB_DEMOTION] = 1;
 	present[TIER_KNOB_LIMIT] = 64;
 	present[TIER_KNOB_BALANCING] = 2;
-	tier_knobs_plan(present, 64, &saved, writes);
+	tier_knobs_plan(present, PROMOTES(64), &saved, writes);
 	CHECK(saved.knobs[TIER_KNOB_DEMOTION].ours);
 	/* Off again, as it was before us, but not by us. */
 	present[TIER_KNOB_DEMOTION] = 0;
 	present[TIER_KNOB_LIMIT] = 4000;
 	for (int i = 0; i < 3; i++) {
-		tier_knobs_plan(present, 32, &saved, writes);
+		tier_knobs_plan(present, PROMOTES(32), &saved, writes);
 		CHECK(!writes[TIER_KNOB_DEMOTION] && !writes[TIER_KNOB_LIMIT] &&
 		      !writes[TIER_KNOB_BALANCING]);
 		CHECK(saved.knobs[TIER_KNOB_DEMOTION].foreign &&

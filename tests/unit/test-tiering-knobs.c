@@ -10,6 +10,9 @@
 #include "killed.h"
 #include "util.h"
 
+#define PROMOTES(mbps) (&(struct tier_knobs_wish){.promotes = true, .limit_mbps = (mbps)})
+#define DEMOTES	       (&(struct tier_knobs_wish){})
+
 static const char *const files[TIER_KNOBS] = {
 	"proc/sys/kernel/numa_balancing_promote_rate_limit_MBps",
 	"sys/kernel/mm/numa/demotion_enabled",
@@ -94,15 +97,15 @@ TEST(it_is_switched_on_and_put_back)
 
 	set_up();
 	CHECK_EQ(tier_knobs_load(root, &saved, &problem), TIER_E_NOT_FOUND);
-	CHECK_EQ(tier_knobs_apply(root, 512, &saved, text, &problem), 0);
+	CHECK_EQ(tier_knobs_apply(root, PROMOTES(512), &saved, text, &problem), 0);
 	CHECK_STR(text, "");
 	check_present(512, 1, 2);
 	CHECK(noted());
 	/* Nothing to do is not written. */
 	writes = 0;
-	CHECK_EQ(tier_knobs_apply(root, 512, &saved, text, &problem), 0);
+	CHECK_EQ(tier_knobs_apply(root, PROMOTES(512), &saved, text, &problem), 0);
 	CHECK_EQ(writes, 0);
-	CHECK_EQ(tier_knobs_apply(root, 128, &saved, text, &problem), 0);
+	CHECK_EQ(tier_knobs_apply(root, PROMOTES(128), &saved, text, &problem), 0);
 	CHECK_EQ(writes, 1);
 	check_present(128, 1, 2);
 	CHECK_EQ(tier_knobs_restore(root, &saved, text, &problem), 0);
@@ -120,7 +123,7 @@ TEST(what_is_on_already_is_not_switched_off)
 	set_up();
 	set(TIER_KNOB_DEMOTION, 1);
 	set(TIER_KNOB_BALANCING, 3);
-	CHECK_EQ(tier_knobs_apply(root, 0, &saved, text, NULL), 0);
+	CHECK_EQ(tier_knobs_apply(root, PROMOTES(0), &saved, text, NULL), 0);
 	CHECK_EQ(writes, 0);
 	CHECK(!noted());
 	CHECK_EQ(tier_knobs_restore(root, &saved, text, NULL), 0);
@@ -134,13 +137,13 @@ TEST(what_somebody_else_writes_stays)
 	char text[160];
 
 	set_up();
-	CHECK_EQ(tier_knobs_apply(root, 512, &saved, text, NULL), 0);
+	CHECK_EQ(tier_knobs_apply(root, PROMOTES(512), &saved, text, NULL), 0);
 	set(TIER_KNOB_LIMIT, 77);
-	CHECK_EQ(tier_knobs_apply(root, 256, &saved, text, NULL), 0);
+	CHECK_EQ(tier_knobs_apply(root, PROMOTES(256), &saved, text, NULL), 0);
 	CHECK_HAS(text, "numa_balancing_promote_rate_limit_MBps is 77 by another hand");
 	check_present(77, 1, 2);
 	/* It is told once. */
-	CHECK_EQ(tier_knobs_apply(root, 128, &saved, text, NULL), 0);
+	CHECK_EQ(tier_knobs_apply(root, PROMOTES(128), &saved, text, NULL), 0);
 	CHECK_STR(text, "");
 	/* Seen at the end only. */
 	set(TIER_KNOB_BALANCING, 1);
@@ -149,7 +152,7 @@ TEST(what_somebody_else_writes_stays)
 	check_present(77, 0, 1);
 	CHECK(!noted());
 	/* And is not written when it begins again. */
-	CHECK_EQ(tier_knobs_apply(root, 512, &saved, text, NULL), 0);
+	CHECK_EQ(tier_knobs_apply(root, PROMOTES(512), &saved, text, NULL), 0);
 	check_present(77, 1, 1);
 	CHECK_EQ(tier_knobs_restore(root, &saved, text, NULL), 0);
 	check_present(77, 0, 1);
@@ -165,7 +168,7 @@ TEST(a_kernel_that_refuses_one_has_all_as_before)
 
 		set_up();
 		refused = knob;
-		CHECK_EQ(tier_knobs_apply(root, 512, &saved, text, &problem), -EINVAL);
+		CHECK_EQ(tier_knobs_apply(root, PROMOTES(512), &saved, text, &problem), -EINVAL);
 		CHECK_HAS(problem.object, files[knob]);
 		CHECK_HAS(problem.text, "cannot be set to");
 		check_present(65536, 0, 0);
@@ -182,7 +185,7 @@ TEST(what_cannot_be_put_back_stays_noted)
 	char text[160];
 
 	set_up();
-	CHECK_EQ(tier_knobs_apply(root, 512, &saved, text, NULL), 0);
+	CHECK_EQ(tier_knobs_apply(root, PROMOTES(512), &saved, text, NULL), 0);
 	refused = TIER_KNOB_DEMOTION;
 	CHECK_EQ(tier_knobs_restore(root, &saved, text, &problem), -EINVAL);
 	CHECK_HAS(problem.object, "demotion_enabled");
@@ -206,7 +209,7 @@ TEST(nothing_is_written_that_could_not_be_put_back)
 
 	set_up();
 	scratch_file(root, "run/cxl-tier", "a file where the directory should be\n");
-	CHECK(tier_knobs_apply(root, 512, &saved, text, &problem) < 0);
+	CHECK(tier_knobs_apply(root, PROMOTES(512), &saved, text, &problem) < 0);
 	CHECK_HAS(problem.text, "cannot note");
 	CHECK_EQ(writes, 0);
 	scratch_done(root);
@@ -217,9 +220,9 @@ static void live_through(void)
 	struct tier_knobs_saved saved = {};
 	char text[160];
 
-	(void)tier_knobs_apply(root, 512, &saved, text, NULL);
-	(void)tier_knobs_apply(root, 256, &saved, text, NULL);
-	(void)tier_knobs_apply(root, 0, &saved, text, NULL);
+	(void)tier_knobs_apply(root, PROMOTES(512), &saved, text, NULL);
+	(void)tier_knobs_apply(root, PROMOTES(256), &saved, text, NULL);
+	(void)tier_knobs_apply(root, PROMOTES(0), &saved, text, NULL);
 	(void)tier_knobs_restore(root, &saved, text, NULL);
 }
 
@@ -269,14 +272,42 @@ TEST(a_kernel_that_lacks_one)
 		set_up();
 		snprintf(path, sizeof(path), "%s/%s", root, files[knob]);
 		CHECK_EQ(__real_unlink(path), 0);
-		CHECK_EQ(tier_knobs_apply(root, 0, &saved, text, &problem), TIER_E_NOT_FOUND);
+		CHECK_EQ(tier_knobs_apply(root, PROMOTES(0), &saved, text, &problem),
+			 TIER_E_NOT_FOUND);
 		CHECK_HAS(problem.text, files[knob]);
 		CHECK_EQ(writes, 0);
 		scratch_done(root);
 	}
 	set_up();
 	scratch_file(root, files[TIER_KNOB_LIMIT], "many\n");
-	CHECK(tier_knobs_apply(root, 0, &saved, text, &problem) < 0);
+	CHECK(tier_knobs_apply(root, PROMOTES(0), &saved, text, &problem) < 0);
+	scratch_done(root);
+}
+
+TEST(demotion_alone_needs_nothing_else)
+{
+	struct tier_knobs_saved saved = {};
+	struct tier_problem problem = {};
+	static const enum tier_knob promotion[] = {TIER_KNOB_LIMIT, TIER_KNOB_BALANCING};
+	char path[256], text[160];
+
+	set_up();
+	CHECK_EQ(tier_knobs_apply(root, DEMOTES, &saved, text, &problem), 0);
+	CHECK_EQ(writes, 1);
+	check_present(65536, 1, 0);
+	CHECK_EQ(tier_knobs_restore(root, &saved, text, &problem), 0);
+	check_present(65536, 0, 0);
+	/* A kernel without CONFIG_NUMA_BALANCING. */
+	for (size_t i = 0; i < ARRAY_SIZE(promotion); i++) {
+		snprintf(path, sizeof(path), "%s/%s", root, files[promotion[i]]);
+		CHECK_EQ(__real_unlink(path), 0);
+	}
+	CHECK_EQ(tier_knobs_apply(root, DEMOTES, &saved, text, &problem), 0);
+	CHECK_EQ(writes, 3);
+	CHECK_EQ(tier_knobs_apply(root, PROMOTES(0), &saved, text, &problem), TIER_E_NOT_FOUND);
+	CHECK_EQ(tier_knobs_restore(root, &saved, text, &problem), 0);
+	CHECK_EQ(writes, 4);
+	CHECK(!noted());
 	scratch_done(root);
 }
 

@@ -40,6 +40,10 @@ def expect_as_before(host):
     assert not host.run(f"ls {NOTE} || :").out
 
 
+def expect_demotion_alone(host):
+    assert settings(host) == [_before[0], "true", _before[2]], f"{settings(host)}, and before {_before}"
+
+
 def counter(host, name):
     return sum(int(line.split()[1]) for line in host.run("cat", "/proc/vmstat").out.splitlines()
                if line.startswith(name))
@@ -125,17 +129,26 @@ def case_another_hand(lab):
 
 
 def case_beside_damon(lab):
-    """Two that move the same pages: doctor warns."""
+    """The kernel demotes where DRAM is short, and does not promote: doctor warns if it does, and if it demotes no more."""
     a = lab["A"]
     configure(a, mechanism="auto")
     a.wait_for("pgrep -x tierd-tiering", "the process that uses DAMON", 60)
-    assert not is_on(a)
+    expect_demotion_alone(a)
     doctor = a.tierctl("doctor", check=False).out
-    assert "off: Tier=auto moves pages by DAMON" in doctor, doctor
-    a.run(f"echo 1 >{DEMOTION}")
+    assert "where DRAM is short, reclaim makes room" in doctor, doctor
+    a.run(f"echo 2 >{BALANCING}; echo 0 >{DEMOTION}")
     doctor = a.tierctl("doctor", check=False).out
-    a.run(f"echo 0 >{DEMOTION}")
-    assert "demotion is on beside Tier=auto" in doctor, doctor
+    a.run(f"echo {_before[0]} >{BALANCING}")
+    assert "promotes between tiers beside Tier=auto" in doctor and "off beside Tier=auto" in doctor, doctor
+    # By another hand.
+    a.rescan()
+    assert settings(a) == _before, settings(a)
+    assert "demotion_enabled is 0 by another hand; it stays" in a.daemon.text(), a.daemon.text()
+    configure(a, tier="no")
+    configure(a, mechanism="auto")
+    assert settings(a)[1] == "true", settings(a)
+    nodes.configure(a, CONFIG % ("switched", "no", "auto", "auto", "") + "Demotion=no\n")
+    expect_as_before(a)
     configure(a, tier="no")
     heating.expect_ended(a)
     expect_as_before(a)
@@ -152,7 +165,7 @@ def case_two_slow_nodes(lab):
     # It must not fill what is being evacuated; afterwards it may.
     a.tierctl("offline", region_of(a, 1)["name"])
     a.wait_for("pgrep -x tierd-tiering", "DAMON again", 180)
-    expect_as_before(a)
+    expect_demotion_alone(a)
     configure(a, tier="no")
     heating.expect_ended(a)
 
