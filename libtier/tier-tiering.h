@@ -96,6 +96,7 @@ struct tier_tiering_sample {
 struct tier_tiering_evidence {
 	int64_t hot_bytes; /* what is hot on slow nodes, summed up */
 	uint64_t hits;	   /* the sum's variance, in units of the sample */
+	uint64_t stutter;  /* ... by what the load does itself */
 	uint64_t weight;   /* of all of them, 1024 for the last */
 };
 
@@ -111,7 +112,10 @@ struct tier_tiering_state {
 	uint64_t tried_bytes[TIER_TIERING_TRIES]; /* what was touched in them, on average */
 	unsigned times;				  /* that the newest of them was tried */
 	uint64_t times_bytes;			  /* what was touched in all of these */
-	uint64_t usual_touched_bytes;		  /* what was in the one that was chosen */
+	uint64_t times_squares;			  /* of the same, in units */
+	unsigned tried_error[TIER_TIERING_TRIES]; /* its standard deviation, per mille of it */
+	unsigned stutter;	      /* a measurement's, per mille, beyond the sample's chance */
+	uint64_t usual_touched_bytes; /* what was in the one that was chosen */
 	uint64_t gap_usec;	    /* between the last two measurements; 0: they follow a round */
 	uint64_t budget_bytes;	    /* at most so much is promoted in a round */
 	bool confirmed;		    /* the demand was seen twice */

@@ -51,7 +51,7 @@ void tiering_window_search(const struct tier_tiering_policy *policy,
 	state->window_usec = MIN(WINDOW_FIRST_USEC, window_max(policy, sample, state));
 	state->searching = true;
 	state->tried = state->times = 0;
-	state->times_bytes = 0;
+	state->times_bytes = state->times_squares = 0;
 	state->evidence = (struct tier_tiering_evidence){};
 	state->quiet_bytes = 0;
 	state->usual_bytes = 0;
@@ -75,27 +75,51 @@ uint64_t tiering_if_alike(uint64_t touched_bytes, uint64_t all_bytes)
 }
 
 /*
+ * By what one measurement differed from the other: in a load that stutters, by more than the sample's chance, below
+ * which it never is.
+ */
+static unsigned error_of(const struct tier_tiering_state *state, uint64_t unit)
+{
+	uint64_t times = state->times, sum = MAX(state->times_bytes / unit, 1);
+	uint64_t spread = saturating_sub(times * state->times_squares, sum * sum);
+	uint64_t variance = MAX(spread / (times - 1), sum);
+
+	return (unsigned)MIN(1000 * square_root(variance) / sum, 1000);
+}
+
+/* The same for one measurement, and without the sample's chance. */
+static unsigned stutter_of(const struct tier_tiering_state *state, unsigned i, uint64_t unit)
+{
+	uint64_t times = times_of(state->first_usec >> i), error = state->tried_error[i];
+	uint64_t hits = MAX(state->tried_bytes[i] / unit, 1);
+
+	return (unsigned)square_root(saturating_sub(error * error * times, 1000000 / hits));
+}
+
+/*
  * Of the windows that were tried, the half of that in which the largest part is of pages that are touched more often
  * than the rest; in doubt the longer one.
  */
 static void choose(struct tier_tiering_state *state, uint64_t all_bytes, uint64_t unit_bytes)
 {
-	uint64_t unit = MAX(unit_bytes, PAGE_BYTES), best_percent = LEAST_PERCENT;
+	uint64_t best_percent = LEAST_PERCENT;
 	unsigned best = 0;
 
 	for (unsigned i = 0; i + 1 < state->tried; i++) {
 		uint64_t whole = state->tried_bytes[i], half = state->tried_bytes[i + 1];
 		uint64_t alike = all_bytes / 1024 * tiering_if_alike(whole, all_bytes);
 		uint64_t percent = saturating_sub(2 * half, whole + alike) / MAX(whole / 100, 1);
-		uint64_t hits = half / unit * times_of(state->first_usec >> (i + 1));
+		uint64_t errors[2] = {state->tried_error[i], state->tried_error[i + 1]};
+		uint64_t error = square_root(errors[0] * errors[0] + errors[1] * errors[1]);
 
 		/* Of few pages there is no telling; of more, it may be off by so much. */
-		if (half < LEAST_HITS * unit_bytes ||
-		    percent <= best_percent + 200 / MAX(square_root(hits), 1))
+		if (half < LEAST_HITS * unit_bytes || percent <= best_percent + error / 5)
 			continue;
 		best_percent = percent;
 		best = i + 1;
 	}
+	state->stutter =
+		stutter_of(state, MIN(best + 1, state->tried - 1), MAX(unit_bytes, PAGE_BYTES));
 	state->evidence = (struct tier_tiering_evidence){};
 	state->window_usec = state->first_usec >> best;
 	state->usual_touched_bytes = state->tried_bytes[best];
@@ -116,7 +140,7 @@ void tiering_window_try(const struct tier_tiering_policy *policy,
 {
 	uint64_t group = sample->group_fast_bytes + sample->group_slow_bytes;
 	uint64_t fits = MAX(MIN(fast_share(policy, sample) / 2 * 3, group / 2), MIB);
-	uint64_t shortest = tiering_window_min(policy);
+	uint64_t shortest = tiering_window_min(policy), unit = MAX(unit_bytes, PAGE_BYTES);
 
 	if (state->tried == 0 && state->times == 0 && touched_bytes > fits + fits / 4 &&
 	    state->window_usec > shortest) {
@@ -129,11 +153,13 @@ void tiering_window_try(const struct tier_tiering_policy *policy,
 	if (state->tried == 0)
 		state->first_usec = state->window_usec;
 	state->times_bytes += touched_bytes;
+	state->times_squares += (touched_bytes / unit) * (touched_bytes / unit);
 	if (++state->times < times_of(state->window_usec))
 		return;
+	state->tried_error[state->tried] = error_of(state, unit);
 	state->tried_bytes[state->tried++] = state->times_bytes / state->times;
 	state->times = 0;
-	state->times_bytes = 0;
+	state->times_bytes = state->times_squares = 0;
 	if (state->tried < TIER_TIERING_TRIES && state->window_usec / 2 >= shortest) {
 		state->window_usec /= 2;
 		return;

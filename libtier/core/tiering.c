@@ -112,24 +112,32 @@ static uint64_t if_all_were_alike(const struct tier_tiering_sample *sample,
  *
  * Measurements between which nothing was moved count together, the older ones less and less: what one cannot
  * tell from chance, four can.
+ *
+ * A load that stutters differs from one measurement to the next by more than that. So far as that may be, it is
+ * looked at again; but most of it is not waited for, since it would be for ever: a round that was in vain is
+ * judged, and another one smaller.
  */
 static uint64_t hot_of(const struct tier_tiering_sample *sample, struct tier_tiering_state *state,
 		       uint64_t half_bytes, uint64_t unit_bytes, uint64_t enough_bytes)
 {
-	uint64_t whole_bytes = state->touched_bytes;
-	uint64_t unit = MAX(unit_bytes, PAGE_BYTES);
+	uint64_t unit = MAX(unit_bytes, PAGE_BYTES), whole_bytes = state->touched_bytes;
+	uint64_t half = half_bytes / unit, whole = whole_bytes / unit;
 	struct tier_tiering_evidence *e = &state->evidence;
-	int64_t two;
+	int64_t chance, doubt;
 
 	e->hot_bytes = e->hot_bytes * 7 / 8 + 2 * (int64_t)half_bytes - (int64_t)whole_bytes -
 		       (int64_t)if_all_were_alike(sample, state);
 	/* The variance, in units. */
-	e->hits = e->hits * 49 / 64 + (4 * half_bytes + whole_bytes) / unit;
+	e->hits = e->hits * 49 / 64 + 4 * half + whole;
+	e->stutter = e->stutter * 49 / 64 +
+		     state->stutter * state->stutter * (4 * half * half + whole * whole) / 1000000;
 	e->weight = e->weight * 7 / 8 + 1024;
 	/* Two standard deviations. */
-	two = (int64_t)(2 * square_root(e->hits) * unit);
-	state->in_doubt = (e->hot_bytes + two) / (int64_t)e->weight * 1024 > (int64_t)enough_bytes;
-	if (e->hot_bytes <= two)
+	chance = (int64_t)(2 * square_root(e->hits + e->stutter / 8) * unit);
+	doubt = (int64_t)(2 * square_root(e->hits + e->stutter) * unit);
+	state->in_doubt =
+		(e->hot_bytes + doubt) / (int64_t)e->weight * 1024 > (int64_t)enough_bytes;
+	if (e->hot_bytes <= chance)
 		return 0;
 	return (uint64_t)e->hot_bytes / e->weight * 1024;
 }

@@ -37,6 +37,8 @@ struct model {
 	struct tier_tiering_state state;
 	struct tier_tiering_step step;
 	uint64_t moves, passes, busy_usec;
+	uint64_t stutter_usec; /* so long the load is as busy as chance wants it; 0: always */
+	uint64_t seed;
 };
 
 static inline double model_random(struct model *m)
@@ -54,6 +56,7 @@ static inline void model_init(struct model *m, size_t count, uint64_t fast_pages
 		.fast_pages = fast_pages,
 		.max_pages = fast_pages,
 		.random = seed * UINT64_C(0x9e3779b97f4a7c15) | 1,
+		.seed = seed,
 		.now_usec = 1000000000,
 		.policy = {.max_fast_bytes = UINT64_MAX},
 	};
@@ -105,10 +108,31 @@ static inline void model_sample(const struct model *m, struct tier_tiering_sampl
 	};
 }
 
-/* Was it touched, in a time of so many microseconds? */
-static inline bool model_touched(struct model *m, const struct model_page *page, uint64_t usec)
+/* For so many seconds of that time, the load ran. */
+static inline double model_ran(const struct model *m, uint64_t from_usec, uint64_t to_usec)
 {
-	return model_random(m) < 1 - exp(-page->rate * (double)usec / 1e6);
+	double usec = 0;
+
+	if (!m->stutter_usec)
+		return (double)(to_usec - from_usec) / 1e6;
+	from_usec = MAX(from_usec, to_usec - MIN(to_usec, 32 * m->stutter_usec));
+	while (from_usec < to_usec) {
+		uint64_t slot = from_usec / m->stutter_usec;
+		uint64_t until = MIN((slot + 1) * m->stutter_usec, to_usec);
+		uint64_t mixed = (slot + m->seed * 1000003) * UINT64_C(0x9e3779b97f4a7c15);
+
+		mixed = (mixed ^ mixed >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
+		usec += (double)(until - from_usec) * (double)(mixed >> 40) / (1 << 24);
+		from_usec = until;
+	}
+	return usec / 1e6;
+}
+
+/* Was it touched meanwhile? */
+static inline bool model_touched(struct model *m, const struct model_page *page, uint64_t from_usec,
+				 uint64_t to_usec)
+{
+	return model_random(m) < 1 - exp(-page->rate * model_ran(m, from_usec, to_usec));
 }
 
 static inline void model_measure(struct model *m, const struct tier_tiering_step *step,
@@ -121,7 +145,7 @@ static inline void model_measure(struct model *m, const struct tier_tiering_step
 		const struct model_page *page =
 			&m->pages[(size_t)(model_random(m) * (double)m->count)];
 
-		if (!model_touched(m, page, step->window_usec))
+		if (!model_touched(m, page, m->now_usec - step->window_usec, m->now_usec))
 			continue;
 		fast += page->fast;
 		slow += !page->fast;
@@ -174,7 +198,7 @@ static inline void model_pass(struct model *m, const struct tier_tiering_step *s
 		if (step->act != TIER_TIERING_FORGET && moved * MODEL_PAGE >= step->quota_bytes)
 			break;
 		now_usec = m->now_usec + 1000 + i / 10 + moved * 20;
-		touched = model_touched(m, page, now_usec - page->forgot_usec);
+		touched = model_touched(m, page, page->forgot_usec, now_usec);
 		page->forgot_usec = now_usec;
 		if (step->act == TIER_TIERING_FORGET)
 			m->touched[chunk] = (i % MODEL_CHUNK ? m->touched[chunk] : 0) + touched;
