@@ -19,8 +19,8 @@ import subprocess
 import sys
 import time
 
-# Budgets are what two idle cores need with room to spare. A machine may be busy or slow: a suite fails only beyond
-# this many times its budget, and is killed at twice that.
+# Budgets are what two idle cores need with room to spare. A machine may be busy or slow: a suite that takes this many
+# times its budget is told, and one that takes three times as long as that hangs, and is killed.
 ALLOWANCE = 2
 TOTAL_BUDGET, TOTAL_LIMIT = 45 * 60, 80 * 60
 # Files of lab cases are taken until they need so many seconds on two idle cores; check-long takes all.
@@ -98,7 +98,7 @@ class Context:
             signal.signal(signal.SIGALRM, previous)
 
     def hard_limit(self):
-        return 2 * ALLOWANCE * self.budget
+        return 3 * ALLOWANCE * self.budget
 
 
 def last(text, lines=30):
@@ -181,8 +181,7 @@ def run_meson(context):
     if build(context):
         return not_built(context, context.built)
     status, text = context.command(ENTER, "meson", "test", "-C", "build/dev", "--no-rebuild", "--suite", context.suite,
-                                   "--logbase", context.suite, "--timeout-multiplier", str(ALLOWANCE if context.mode
-                                                                                          != "long" else 0))
+                                   "--logbase", context.suite, "--timeout-multiplier", "0" if context.mode == "long" else str(3 * ALLOWANCE))
     try:
         with open(f"build/dev/meson-logs/{context.suite}.json") as log:
             programs = [json.loads(line) for line in log]
@@ -461,8 +460,7 @@ def run_suite(suite, context, ci):
     outcomes = [strict(outcome, ci) for outcome in suite.run(context)]
     seconds = time.monotonic() - began
     if seconds - context.set_up_seconds > ALLOWANCE * context.budget:
-        outcomes.append(Outcome("budget", "failed", f"took {seconds:.0f} s, more than {ALLOWANCE} times its budget of "
-                                                    f"{context.budget} s"))
+        print(f"slow {suite.name}: took {seconds:.0f} s, more than {ALLOWANCE} times its budget of {context.budget} s")
     for outcome in outcomes:
         if outcome.state == "failed":
             print(f"FAILED {suite.name}: {outcome.name}: {outcome.reason.strip() or f'see {LOGS}/{suite.name}.log'}")
