@@ -132,6 +132,8 @@ struct tier_tiering_state {
 	bool judge;	       /* a round was made since */
 	uint64_t before_bytes; /* the demand before that round */
 	uint64_t moved_bytes;  /* promoted since */
+	uint64_t aim_bytes;    /* the demand of which half is to have come */
+	uint64_t aimed_bytes;  /* when twice as much has been moved */
 	uint64_t usual_bytes;  /* a demand that moves have not lessened; 0: none */
 	bool made_room;	       /* what is hot is next */
 	bool for_over;	       /* the round is for what is beyond a DramMax */

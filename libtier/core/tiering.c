@@ -14,8 +14,8 @@
 #define MEASURE_SHARE 250
 #define COST_MAX_USEC UINT64_C(60000000)
 #define LEAST_BUDGET  64
-/* Moves are fruitful if the demand falls by at least one part in so many of what was moved. */
-#define FRUITFUL 6
+/* Rounds are in vain if so many times what was wanted has been moved, and half of that is still wanted. */
+#define VAIN 2
 /* When it has found nothing hot, it looks at the whole window alone for so many times, unless that shows otherwise. */
 #define QUIET_TIMES 3
 /* After a round, and when there is something hot, so many measurements follow at once while there is doubt. */
@@ -151,6 +151,24 @@ static uint64_t chance(const struct tier_tiering_state *state)
 	return 2 * square_root(2 * seen / unit) * unit;
 }
 
+/* One round tells little where what is hot is not much more than chance, but many do. */
+static bool is_in_vain(struct tier_tiering_state *state)
+{
+	bool less, vain;
+
+	/* Something else is hot since. */
+	if (!state->aim_bytes || state->before_bytes > 2 * state->aim_bytes) {
+		state->aim_bytes = state->before_bytes;
+		state->aimed_bytes = 0;
+	}
+	state->aimed_bytes += state->moved_bytes;
+	less = state->demand_bytes <= state->aim_bytes / 2;
+	vain = state->aimed_bytes > VAIN * state->aim_bytes + chance(state);
+	if (less || vain)
+		state->aim_bytes = 0;
+	return vain && !less;
+}
+
 /* Has the demand fallen by what was moved of it? */
 static void judge(const struct tier_tiering_policy *policy,
 		  const struct tier_tiering_sample *sample, struct tier_tiering_state *state)
@@ -168,7 +186,7 @@ static void judge(const struct tier_tiering_policy *policy,
 	}
 	if (fallen >= state->moved_bytes / 2)
 		state->budget_bytes = MIN(4 * state->budget_bytes, share);
-	else if (fallen + chance(state) < state->moved_bytes / FRUITFUL)
+	if (is_in_vain(state))
 		state->budget_bytes /= 4;
 	if (state->budget_bytes < share / LEAST_BUDGET) {
 		state->budget_bytes = share / LEAST_BUDGET;
