@@ -128,7 +128,7 @@ static bool is_over(struct planner *p, enum tier_weight_source source, bool kern
 		return false;
 	if (kernel_right)
 		conclude(p, TIER_WEIGHTS_RESTORE, "the kernel's own weights are right%s", why);
-	else if (source == TIER_WEIGHT_EQUAL && !kept)
+	else if (source == TIER_WEIGHT_EQUAL && (!kept || weights_kernel_hides(p)))
 		conclude(p, TIER_WEIGHTS_RESTORE, "bandwidths are not known any more%s", why);
 	return p->plan->action == TIER_WEIGHTS_RESTORE;
 }

@@ -324,6 +324,29 @@ TEST(a_kernel_that_knows_more_than_it_tells_is_left_alone)
 	end();
 }
 
+/* By a calibration, all were alike; without it that is no reason to keep them so. */
+TEST(a_kernel_that_knows_more_has_its_weights_back)
+{
+	begin();
+	add_node(0, 1, 80000);
+	add_node(1, 1, 40000);
+	add_node(2, 1, TIER_UNKNOWN_U64);
+	add_region(2, 7);
+	wrote(0, 6, 1);
+	wrote(1, 3, 1);
+	wrote(2, 1, 1);
+	topology->hotplug.auto_weights = 0;
+	saved.wrong_figures = 1;
+	make_plan(true);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_RESTORE);
+	/* Of a node that no region has it knows no more than it tells. */
+	topology->regions[0].target_node = 5;
+	make_plan(true);
+	CHECK_EQ(plan->action, TIER_WEIGHTS_NOTHING);
+	CHECK_EQ(plan->weights[0].source, TIER_WEIGHT_EQUAL);
+	end();
+}
+
 /* It does that once for the node of a region; the second time its memory comes the weights are those without it. */
 TEST(the_kernel_is_asked_to_compute_before_anything_is_written)
 {
