@@ -452,12 +452,14 @@ bool tiering_active(const struct manager *manager);
 /* Instead of a daemon that was killed. */
 int tiering_release(struct manager *manager);
 
-/* tiering-choice.c: by DAMON, or by the kernel's own tiering */
+/* tiering-choice.c: by DAMON, by the kernel's own tiering, or by idle page tracking */
 void tiering_kernel_start(struct manager *manager);
-/* tiering_look(), once it is clear which of the two. */
+/* tiering_look(), once it is clear which of them. */
 void tiering_choose(struct manager *manager, const struct tier_topology *topology);
-bool tiering_by_damon(const struct manager *manager);
-/* What came of DAMON: 0, or why it could not. */
+enum tier_mechanism tiering_mechanism(const struct manager *manager);
+/* By a process of ours, that is not by the kernel. */
+bool tiering_by_worker(const struct manager *manager);
+/* What came of it, where it is not the kernel: 0, or why it could not. */
 void tiering_heard(struct manager *manager, int code, const struct tier_problem *problem);
 /* At once; the next look may switch it on again. */
 void tiering_kernel_pause(struct manager *manager);
@@ -465,7 +467,7 @@ void tiering_kernel_pause(struct manager *manager);
 void tiering_before_onlining(struct manager *manager, const struct tier_plan *plan);
 void tiering_kernel_stop(struct manager *manager);
 int tiering_kernel_release(struct manager *manager);
-/* "no", "none", "damon" or "kernel", and why not the better one, or empty; until the next look. */
+/* "no", "none", "damon", "kernel" or "idle", and why not the better one, or empty; until the next look. */
 void tiering_describe(const struct manager *manager, const char **ret_mechanism,
 		      const char **ret_reason);
 

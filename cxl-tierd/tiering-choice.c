@@ -3,8 +3,8 @@
 #include "tiering-kernel.h"
 
 /*
- * By DAMON (tiering.c), where it can, and the kernel demotes what does not fit meanwhile; else by the kernel's own
- * tiering: docs/tiering.md.
+ * By DAMON (tiering.c), where it can, else by the kernel's own tiering, else by idle page tracking (tiering.c, too).
+ * Where it is not the kernel, that demotes what does not fit meanwhile. docs/tiering.md.
  */
 
 static const char object[] = "tiering";
@@ -32,7 +32,7 @@ static int damon(struct tiering_choice *it, const struct tier_problem **ret)
 	/* While it is in use by us, nobody else can look. */
 	if (it->state.now == TIER_MECHANISM_DAMON && it->probed)
 		return it->heard;
-	if (it->manager->tiering)
+	if (it->manager->tiering && it->state.now != TIER_MECHANISM_IDLE)
 		return it->heard;
 	r = tier_tiering_damon_probe(!it->probed, &problem);
 	if (r == 0)
@@ -60,6 +60,12 @@ static int kernel(struct tiering_choice *it, struct tier_problem *problem)
 	return tier_knobs_read(NULL, present, problem);
 }
 
+static int idle(struct tiering_choice *it, struct tier_problem *problem)
+{
+	*problem = it->nodes_problem;
+	return it->nodes ?: tier_tiering_idle_probe(problem);
+}
+
 static void tell(struct tiering_choice *it)
 {
 	const struct tier_mechanism_choice *choice = &it->choice;
@@ -80,19 +86,22 @@ static void tell(struct tiering_choice *it)
 /* True: another mechanism than before. */
 static bool decide(struct tiering_choice *it)
 {
-	struct tier_problem kernel_problem = {};
+	struct tier_problem kernel_problem = {}, idle_problem = {};
 	struct tier_mechanism_input input = {
 		.wanted = it->wanted,
 		.now_usec = manager_monotonic_usec(),
 		.kernel_problem = &kernel_problem,
+		.idle_problem = &idle_problem,
 	};
 	enum tier_mechanism before = it->choice.mechanism;
 
 	if (it->wanted == TIER_TIERING_BY_AUTO)
 		input.damon = damon(it, &input.damon_problem);
 	input.passing = input.damon && tier_heat_runs();
-	if (it->wanted != TIER_TIERING_BY_DAMON)
+	if (it->wanted != TIER_TIERING_BY_DAMON) {
 		input.kernel = kernel(it, &kernel_problem);
+		input.idle = idle(it, &idle_problem);
+	}
 	tier_mechanism_choose(&input, &it->state, &it->choice);
 	tell(it);
 	if (before == it->choice.mechanism)
@@ -118,11 +127,11 @@ static bool may_run(const struct tiering_choice *it)
 	       !it->manager->tiering;
 }
 
-/* As much as DAMON can do nothing about, as long as it may go to any slow node. */
+/* What rounds are too late for, as long as it may go to any slow node. */
 static bool may_demote(const struct tiering_choice *it)
 {
-	return it->choice.mechanism == TIER_MECHANISM_DAMON && may_change(it) &&
-	       it->manager->config->demotion && it->kernel == 0 && !it->knobs.unknown;
+	return tiering_by_worker(it->manager) && may_change(it) && it->manager->config->demotion &&
+	       it->kernel == 0 && !it->knobs.unknown;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
@@ -221,10 +230,17 @@ void tiering_choose(struct manager *manager, const struct tier_topology *topolog
 	run(it);
 }
 
-bool tiering_by_damon(const struct manager *manager)
+enum tier_mechanism tiering_mechanism(const struct manager *manager)
 {
-	return manager->tiering_choice &&
-	       manager->tiering_choice->choice.mechanism == TIER_MECHANISM_DAMON;
+	return manager->tiering_choice ? manager->tiering_choice->choice.mechanism
+				       : TIER_MECHANISM_NONE;
+}
+
+bool tiering_by_worker(const struct manager *manager)
+{
+	enum tier_mechanism by = tiering_mechanism(manager);
+
+	return by == TIER_MECHANISM_DAMON || by == TIER_MECHANISM_IDLE;
 }
 
 void tiering_heard(struct manager *manager, int code, const struct tier_problem *problem)
@@ -233,11 +249,15 @@ void tiering_heard(struct manager *manager, int code, const struct tier_problem 
 
 	if (!it)
 		return;
+	if (tiering_mechanism(manager) == TIER_MECHANISM_IDLE) {
+		note(code, problem, &it->trouble, &it->trouble_problem);
+		return;
+	}
 	/* A file of DAMON's is not there, and not because somebody has taken all of them away. */
 	if (code == TIER_E_NOT_FOUND || (code == -ENOENT && !it->probed))
 		note(TIER_E_NOT_FOUND, problem, &it->lacks, &it->lacks_problem);
 	note(code, problem, &it->heard, &it->heard_problem);
-	if (tiering_by_damon(manager) && decide(it))
+	if (tiering_mechanism(manager) == TIER_MECHANISM_DAMON && decide(it))
 		(void)monitor_rescan(manager);
 }
 
@@ -327,8 +347,10 @@ void tiering_describe(const struct manager *manager, const char **ret_mechanism,
 	*ret_mechanism = tier_mechanism_name(it->choice.mechanism);
 	if (it->choice.reason[0])
 		*ret_reason = it->choice.reason;
-	else if (it->heard)
+	else if (it->choice.mechanism == TIER_MECHANISM_DAMON && it->heard)
 		*ret_reason = it->heard_problem.text;
+	else if (it->choice.mechanism == TIER_MECHANISM_IDLE && it->trouble)
+		*ret_reason = it->trouble_problem.text;
 	else if (!manager->tiering)
 		*ret_reason = manager->tiering_told;
 }

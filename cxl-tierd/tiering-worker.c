@@ -154,8 +154,9 @@ static int take_turns(struct worker *worker, struct tiering_message *message)
 			continue;
 		if (!wait_until(worker, 0))
 			break;
-		r = tier_tiering_carry_out(&worker->request->nodes, worker->targets, worker->groups,
-					   &turns[i], &turn.step, &turn.result, &message->problem);
+		r = tier_tiering_carry_out(worker->request->by, &worker->request->nodes,
+					   worker->targets, worker->groups, &turns[i], &turn.step,
+					   &turn.result, &message->problem);
 		if (r)
 			break;
 		left -= less(left, turn.result.moved_bytes);
@@ -197,8 +198,8 @@ static int carry_out(struct worker *worker, struct tiering_message *message)
 		message->processes = tier_tiering_targets_processes(worker->targets);
 	if (moves(message->step.act))
 		return take_turns(worker, message);
-	return tier_tiering_carry_out(&request->nodes, worker->targets, NULL, NULL, &message->step,
-				      &message->result, &message->problem);
+	return tier_tiering_carry_out(request->by, &request->nodes, worker->targets, NULL, NULL,
+				      &message->step, &message->result, &message->problem);
 }
 
 /* False: it is over. */
@@ -229,7 +230,8 @@ static bool step(struct worker *worker, struct tiering_message *message)
 	if (!wait_until(worker, manager_monotonic_usec() + TROUBLE_USEC))
 		return false;
 	/* The kernel's own monitoring may have been switched on again. */
-	(void)tier_tiering_begin(NULL);
+	if (request->by == TIER_MECHANISM_DAMON)
+		(void)tier_tiering_begin(NULL);
 	return true;
 }
 
@@ -254,12 +256,14 @@ _Noreturn void tiering_worker(int socket, const struct tiering_request *request,
 	/* Nothing waits for it. */
 	(void)setpriority(PRIO_PROCESS, 0, 0);
 
-	message.code = tier_tiering_begin(&message.problem);
+	if (request->by == TIER_MECHANISM_DAMON)
+		message.code = tier_tiering_begin(&message.problem);
 	if (message.code)
 		(void)send(socket, &message, sizeof(message), MSG_NOSIGNAL);
 	else
 		while (step(&worker, &message))
 			;
-	(void)tier_tiering_end(false, NULL);
+	if (request->by == TIER_MECHANISM_DAMON)
+		(void)tier_tiering_end(false, NULL);
 	_exit(EXIT_SUCCESS);
 }

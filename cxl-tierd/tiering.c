@@ -175,7 +175,7 @@ static bool wanted(struct manager *manager, const struct tier_topology *topology
 	const struct tier_config *config = manager->config;
 
 	if (manager->options.sysroot || manager->options.files_only || manager->stopping ||
-	    config->tiering == TIER_TIERING_NO || !tiering_by_damon(manager))
+	    config->tiering == TIER_TIERING_NO || !tiering_by_worker(manager))
 		return false;
 	/* What is being evacuated must not be filled. */
 	if (manager->offline)
@@ -189,6 +189,7 @@ static bool wanted(struct manager *manager, const struct tier_topology *topology
 	ret->policy.gap_max_usec = config->tiering_gap_usec;
 	ret->least_bytes = config->tiering_least_bytes;
 	ret->config_number = manager->config_number;
+	ret->by = tiering_mechanism(manager);
 	return tier_tiering_nodes(topology, &ret->nodes, problem) == 0;
 }
 
@@ -241,7 +242,9 @@ void tiering_look(struct manager *manager, const struct tier_topology *topology)
 	}
 	manager->tiering = tiering;
 	log_decision(LOG_INFO, object, "tiering",
-		     "what is hot is fetched to DRAM, by DAMON: [Tiering] Tier=auto");
+		     "what is hot is fetched to DRAM, by %s: [Tiering] Tier=auto",
+		     request.by == TIER_MECHANISM_IDLE ? "idle page tracking and move_pages()"
+						       : "DAMON");
 }
 
 bool tiering_active(const struct manager *manager)

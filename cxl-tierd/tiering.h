@@ -21,6 +21,7 @@ struct tiering_message {
 };
 
 struct tiering_request {
+	enum tier_mechanism by;
 	struct tier_tiering_nodes nodes;
 	struct tier_tiering_policy policy;
 	uint64_t least_bytes;

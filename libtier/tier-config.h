@@ -28,6 +28,7 @@ enum tier_tiering_by {
 	TIER_TIERING_BY_AUTO, /* DAMON where it can, else the kernel */
 	TIER_TIERING_BY_DAMON,
 	TIER_TIERING_BY_KERNEL,
+	TIER_TIERING_BY_IDLE, /* idle page tracking, and move_pages() */
 };
 
 /* The memory devices of a region that is declared, by serial number, in the order of the interleave. */

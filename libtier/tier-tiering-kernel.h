@@ -145,6 +145,14 @@ int tier_tiering_kernel_nodes(const struct tier_topology *topology, struct tier_
 int tier_tiering_damon_probe(bool thorough, struct tier_problem *problem);
 
 /**
+ * tier_tiering_idle_probe() - is there idle page tracking?
+ * @problem: why not; may be NULL
+ *
+ * Return: 0; TIER_E_NOT_FOUND if the kernel has none; negative errno.
+ */
+int tier_tiering_idle_probe(struct tier_problem *problem);
+
+/**
  * struct tier_traffic - what the kernel has moved since it was booted
  * @now_usec: CLOCK_MONOTONIC
  * @promoted_bytes, @demoted_bytes: between nodes of different tiers
@@ -220,15 +228,6 @@ void tier_limit_next(const struct tier_limit_policy *policy, const struct tier_t
 /** tier_limit_reason_name() - "first", "quiet", "fruitful", "bouncing", "lowered", "raised" */
 const char *tier_limit_reason_name(enum tier_limit_reason reason);
 
-enum tier_mechanism {
-	TIER_MECHANISM_NONE,
-	TIER_MECHANISM_DAMON,
-	TIER_MECHANISM_KERNEL,
-};
-
-/** tier_mechanism_name() - "none", "damon", "kernel" */
-const char *tier_mechanism_name(enum tier_mechanism mechanism);
-
 /**
  * struct tier_mechanism_input - what decides
  * @wanted: Mechanism=
@@ -237,13 +236,14 @@ const char *tier_mechanism_name(enum tier_mechanism mechanism);
  *                         are what they are, anything else for now
  * @passing: whoever has DAMON is known to end
  * @kernel, @kernel_problem: the same of the kernel's own tiering
+ * @idle, @idle_problem: ... and of idle page tracking
  */
 struct tier_mechanism_input {
 	enum tier_tiering_by wanted;
 	uint64_t now_usec;
-	int damon, kernel;
+	int damon, kernel, idle;
 	bool passing;
-	const struct tier_problem *damon_problem, *kernel_problem;
+	const struct tier_problem *damon_problem, *kernel_problem, *idle_problem;
 };
 
 /* All zero is one that is new. */
@@ -261,7 +261,7 @@ struct tier_mechanism_choice {
 };
 
 /**
- * tier_mechanism_choose() - DAMON where it can, else the kernel
+ * tier_mechanism_choose() - DAMON where it can, else the kernel, else idle page tracking
  * @input: borrowed
  * @state: changed
  *

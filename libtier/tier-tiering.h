@@ -34,6 +34,17 @@ enum tier_tiering_act {
 	TIER_TIERING_PROMOTE, /* ... moves what was touched from slow to fast nodes */
 };
 
+/* Who finds out what is hot, and moves it. */
+enum tier_mechanism {
+	TIER_MECHANISM_NONE,
+	TIER_MECHANISM_DAMON,
+	TIER_MECHANISM_KERNEL, /* its own tiering: tier-tiering-kernel.h */
+	TIER_MECHANISM_IDLE,   /* idle page tracking, and move_pages() */
+};
+
+/** tier_mechanism_name() - "none", "damon", "kernel", "idle" */
+const char *tier_mechanism_name(enum tier_mechanism mechanism);
+
 /**
  * struct tier_tiering_result - what came of a step
  * @act: which
@@ -332,7 +343,8 @@ int tier_tiering_end(bool wait, struct tier_problem *problem);
 bool tier_tiering_left(void);
 
 /**
- * tier_tiering_carry_out() - a step, by way of DAMON
+ * tier_tiering_carry_out() - a step
+ * @by: TIER_MECHANISM_DAMON or TIER_MECHANISM_IDLE
  * @nodes: borrowed
  * @targets: what a pass is over; not needed for a measurement
  * @groups, @turn: of the targets, those whose turn it is; NULL: all
@@ -342,12 +354,12 @@ bool tier_tiering_left(void);
  *
  * Takes as long as it takes: a measurement's window, a pass' moves.
  * Source: admin-guide/mm/damon/usage; fvaddr with migrate_hot, migrate_cold, the filter "young",
- * destinations and charges for what failed is there in Linux 7.2.
+ * destinations and charges for what failed is there in Linux 7.2. admin-guide/mm/idle_page_tracking.
  *
- * Return: 0; TIER_E_BUSY if somebody else uses DAMON; TIER_E_NOT_FOUND if the kernel has none, or not what
- * this needs of it; other negative errno.
+ * Return: 0; TIER_E_BUSY if somebody else uses DAMON; TIER_E_NOT_FOUND if the kernel has neither DAMON
+ * with what this needs, nor idle page tracking; other negative errno.
  */
-int tier_tiering_carry_out(const struct tier_tiering_nodes *nodes,
+int tier_tiering_carry_out(enum tier_mechanism by, const struct tier_tiering_nodes *nodes,
 			   struct tier_tiering_targets *targets,
 			   const struct tier_share_groups *groups,
 			   const struct tier_share_turn *turn, const struct tier_tiering_step *step,

@@ -63,13 +63,16 @@ void doctor_tiering(struct doctor_report *report, bool running)
 	else if (strcmp(mechanism, "kernel") == 0)
 		doctor_add(report, OK, object, NULL, NULL,
 			   "Tier=auto has the kernel move pages: %.300s", reason);
+	else if (strcmp(mechanism, "idle") == 0)
+		doctor_add(report, OK, object, NULL, NULL,
+			   "Tier=auto moves pages by idle page tracking: %.300s", reason);
 	else if (mechanism[0] && strcmp(mechanism, "no") != 0)
 		doctor_add(report, WARN, object, "what is hot stays where it is",
 			   "journalctl CXL_TIER_DECISION=tiering-waits says what to do",
 			   "Tier=auto moves nothing for now: %.300s", reason);
 }
 
-static void check_beside_damon(struct doctor_report *report, bool demotes, bool promotes)
+static void check_beside(struct doctor_report *report, bool demotes, bool promotes)
 {
 	doctor_add(report, demotes ? OK : WARN, "demotion",
 		   "where DRAM is short the kernel swaps, or kills, though CXL memory has room",
@@ -81,7 +84,7 @@ static void check_beside_damon(struct doctor_report *report, bool demotes, bool 
 		   "the kernel and cxl-tierd promote the same pages by different rules",
 		   "sysctl kernel.numa_balancing=0; or Mechanism=kernel in [Tiering]",
 		   promotes ? "promotes between tiers beside Tier=auto"
-			    : "Tier=auto promotes, by DAMON");
+			    : "Tier=auto promotes by itself");
 }
 
 void doctor_kernel_tiering(struct doctor_report *report, const struct tier_topology *topology)
@@ -92,8 +95,8 @@ void doctor_kernel_tiering(struct doctor_report *report, const struct tier_topol
 
 	if (!tool_common.sysroot || strcmp(tool_common.sysroot, "/") == 0)
 		client_daemon_tiering(mechanism, reason);
-	if (strcmp(mechanism, "damon") == 0) {
-		check_beside_damon(report, hotplug->demotion, promotes);
+	if (strcmp(mechanism, "damon") == 0 || strcmp(mechanism, "idle") == 0) {
+		check_beside(report, hotplug->demotion, promotes);
 		return;
 	}
 	doctor_add(report, hotplug->demotion ? OK : WARN, "demotion",

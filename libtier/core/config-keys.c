@@ -272,6 +272,7 @@ static int store_mechanism(void *field, size_t bytes, const char *value, const c
 		[TIER_TIERING_BY_AUTO] = "auto",
 		[TIER_TIERING_BY_DAMON] = "damon",
 		[TIER_TIERING_BY_KERNEL] = "kernel",
+		[TIER_TIERING_BY_IDLE] = "idle",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
@@ -279,7 +280,7 @@ static int store_mechanism(void *field, size_t bytes, const char *value, const c
 			*(enum tier_tiering_by *)field = (enum tier_tiering_by)i;
 			return 0;
 		}
-	return refuse(ret_reason, "not one of auto, damon, kernel");
+	return refuse(ret_reason, "not one of auto, damon, kernel, idle");
 }
 
 static int store_promote_limit(void *field, size_t bytes, const char *value,

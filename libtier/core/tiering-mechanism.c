@@ -42,6 +42,7 @@ const char *tier_mechanism_name(enum tier_mechanism mechanism)
 		[TIER_MECHANISM_NONE] = "none",
 		[TIER_MECHANISM_DAMON] = "damon",
 		[TIER_MECHANISM_KERNEL] = "kernel",
+		[TIER_MECHANISM_IDLE] = "idle",
 	};
 
 	return mechanism < ARRAY_SIZE(names) ? names[mechanism] : "unknown";
@@ -74,9 +75,9 @@ static void note_damon(const struct tier_mechanism_input *input, struct tier_mec
 /* Whether DAMON is to have it: from what is in use now, only after a while. */
 static bool by_damon(const struct tier_mechanism_input *input, struct tier_mechanism_state *state)
 {
-	if (input->kernel)
+	if (input->kernel && input->idle)
 		return input->damon == 0 || !lasting(input->damon);
-	if (state->now == TIER_MECHANISM_KERNEL)
+	if (state->now == TIER_MECHANISM_KERNEL || state->now == TIER_MECHANISM_IDLE)
 		return input->damon == 0 &&
 		       input->now_usec >= state->good_usec + (state->wait_usec ?: WAIT_USEC);
 	return input->damon == 0 ||
@@ -90,36 +91,70 @@ static enum tier_mechanism choose(const struct tier_mechanism_input *input,
 		return TIER_MECHANISM_DAMON;
 	if (input->wanted == TIER_TIERING_BY_AUTO && by_damon(input, state))
 		return TIER_MECHANISM_DAMON;
-	return input->kernel ? TIER_MECHANISM_NONE : TIER_MECHANISM_KERNEL;
+	if (input->wanted != TIER_TIERING_BY_IDLE && input->kernel == 0)
+		return TIER_MECHANISM_KERNEL;
+	if (input->wanted != TIER_TIERING_BY_KERNEL && input->idle == 0)
+		return TIER_MECHANISM_IDLE;
+	return TIER_MECHANISM_NONE;
+}
+
+/* Each once: nodes that lack something are in the way of all. */
+static void explain_none(const struct tier_mechanism_input *input, char *text, size_t size)
+{
+	const char *damon = text_of(input->damon, input->damon_problem);
+	const char *kernel = text_of(input->kernel, input->kernel_problem);
+	const char *idle = text_of(input->idle, input->idle_problem);
+	int used;
+
+	if (input->wanted != TIER_TIERING_BY_AUTO) {
+		snprintf(text, size, "%s", input->wanted == TIER_TIERING_BY_IDLE ? idle : kernel);
+		return;
+	}
+	if (strcmp(kernel, damon) == 0 && strcmp(idle, damon) == 0) {
+		snprintf(text, size, "%s", damon);
+		return;
+	}
+	used = snprintf(text, size, "not by DAMON: %.200s; nor by the kernel: %.200s", damon,
+			kernel);
+	if (strcmp(idle, damon) != 0)
+		snprintf(text + used, size - (size_t)used, "; nor by idle page tracking: %.150s",
+			 idle);
+}
+
+/* Why not the better one, or why none. */
+static void explain(const struct tier_mechanism_input *input, struct tier_mechanism_choice *choice)
+{
+	const char *damon = input->damon ? text_of(input->damon, input->damon_problem)
+					 : "it could not until a moment ago";
+	char *text = choice->reason;
+	size_t size = sizeof(choice->reason);
+
+	if (choice->mechanism == TIER_MECHANISM_NONE)
+		explain_none(input, text, size);
+	else if (choice->mechanism == TIER_MECHANISM_DAMON)
+		return;
+	else if (input->wanted != TIER_TIERING_BY_AUTO)
+		snprintf(text, size, "Mechanism=%s", tier_mechanism_name(choice->mechanism));
+	else if (choice->mechanism == TIER_MECHANISM_KERNEL)
+		snprintf(text, size, "not by DAMON: %.600s", damon);
+	else
+		snprintf(text, size, "not by DAMON: %.280s; nor by the kernel: %.280s", damon,
+			 text_of(input->kernel, input->kernel_problem));
 }
 
 void tier_mechanism_choose(const struct tier_mechanism_input *input,
 			   struct tier_mechanism_state *state, struct tier_mechanism_choice *ret)
 {
 	struct tier_mechanism_choice choice = {};
-	const char *kernel = text_of(input->kernel, input->kernel_problem);
-	const char *damon = text_of(input->damon, input->damon_problem);
 
 	note_damon(input, state);
 	choice.mechanism = choose(input, state);
 	/* Given up for trouble that may come again. */
-	if (choice.mechanism == TIER_MECHANISM_KERNEL && state->now == TIER_MECHANISM_DAMON &&
+	if (choice.mechanism != TIER_MECHANISM_DAMON && state->now == TIER_MECHANISM_DAMON &&
 	    input->wanted == TIER_TIERING_BY_AUTO && !lasting(input->damon))
 		state->wait_usec =
 			state->wait_usec ? MIN(2 * state->wait_usec, WAIT_MAX_USEC) : WAIT_USEC;
 	state->now = choice.mechanism;
-
-	if (choice.mechanism == TIER_MECHANISM_NONE && input->wanted == TIER_TIERING_BY_AUTO &&
-	    strcmp(kernel, damon) != 0)
-		snprintf(choice.reason, sizeof(choice.reason),
-			 "not by DAMON: %.300s; nor by the kernel: %.300s", damon, kernel);
-	else if (choice.mechanism == TIER_MECHANISM_NONE)
-		snprintf(choice.reason, sizeof(choice.reason), "%s", kernel);
-	else if (choice.mechanism == TIER_MECHANISM_KERNEL &&
-		 input->wanted == TIER_TIERING_BY_KERNEL)
-		snprintf(choice.reason, sizeof(choice.reason), "Mechanism=kernel");
-	else if (choice.mechanism == TIER_MECHANISM_KERNEL)
-		snprintf(choice.reason, sizeof(choice.reason), "not by DAMON: %.600s",
-			 input->damon ? damon : "it could not until a moment ago");
+	explain(input, &choice);
 	*ret = choice;
 }

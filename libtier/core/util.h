@@ -12,14 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define _cleanup_(f)   __attribute__((cleanup(f)))
-#define ARRAY_SIZE(x)  (sizeof(x) / sizeof((x)[0]))
-#define MIN(a, b)      ((a) < (b) ? (a) : (b))
-#define MAX(a, b)      ((a) > (b) ? (a) : (b))
-#define ROUND_UP(n, a) ((((n) + (a) - 1) / (a)) * (a))
-#define KIB	       UINT64_C(1024)
-#define MIB	       (KIB * 1024)
-#define GIB	       (MIB * 1024)
+#define _cleanup_(f)	 __attribute__((cleanup(f)))
+#define ARRAY_SIZE(x)	 (sizeof(x) / sizeof((x)[0]))
+#define MIN(a, b)	 ((a) < (b) ? (a) : (b))
+#define MAX(a, b)	 ((a) > (b) ? (a) : (b))
+#define ROUND_DOWN(n, a) ((n) / (a) * (a))
+#define ROUND_UP(n, a)	 ((((n) + (a) - 1) / (a)) * (a))
+#define KIB		 UINT64_C(1024)
+#define MIB		 (KIB * 1024)
+#define GIB		 (MIB * 1024)
 
 /* Takes ownership out of a cleanup variable: return TAKE(p). */
 #define TAKE(p)                                                                                    \

@@ -23,6 +23,15 @@ static inline uint64_t realtime_usec(void)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
+/* Of a processor's time, what this process has used. */
+static inline uint64_t process_cpu_usec(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 /* Milliseconds until @deadline for poll(), 0 when it has passed. */
 static inline int poll_timeout(uint64_t deadline)
 {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <inttypes.h>
-#include <time.h>
 
 #include "clock.h"
 #include "node-ranges.h"
@@ -9,16 +8,6 @@
 
 /* So many pages are looked at, each for a part of memory of the same size. */
 #define REGIONS 2000
-
-/* Of this process. */
-static uint64_t cpu_usec(void)
-{
-	struct timespec spent;
-
-	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent) < 0)
-		return 0;
-	return (uint64_t)spent.tv_sec * 1000000 + (uint64_t)spent.tv_nsec / 1000;
-}
 
 /* What was touched, in the ranges alone. */
 static int add_scheme(struct damon *damon, unsigned index, const struct node_ranges *ranges,
@@ -59,7 +48,7 @@ int tiering_measure(const struct tier_tiering_nodes *nodes, const struct tier_ti
 	_cleanup_node_ranges_ struct node_ranges fast = {}, slow = {}, all = {};
 	_cleanup_damon_ struct damon damon = DAMON_CLOSED;
 	struct tier_tiering_result result = {.act = step->act};
-	uint64_t begin = now_usec(), worked = cpu_usec(), bytes = 0;
+	uint64_t begin = now_usec(), worked = process_cpu_usec(), bytes = 0;
 	int r = damon_claim(&damon, problem);
 
 	if (r)
@@ -92,7 +81,7 @@ int tiering_measure(const struct tier_tiering_nodes *nodes, const struct tier_ti
 	/* It has prepared, checked and prepared again; and checks again when it is ended. */
 	result.cpu_usec = damon_rest(&damon) / 3 * 4;
 	damon_done(&damon);
-	result.cpu_usec += cpu_usec() - worked;
+	result.cpu_usec += process_cpu_usec() - worked;
 	result.elapsed_usec = now_usec() - begin;
 	*ret = result;
 	return 0;

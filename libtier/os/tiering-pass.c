@@ -2,23 +2,10 @@
 #include <inttypes.h>
 
 #include "clock.h"
-#include "tier-share.h"
 #include "tiering-carry.h"
-#include "tiering-targets.h"
+#include "tiering-chunks.h"
 #include "util.h"
 
-/*
- * The addresses are cut into chunks, and the chunks are dealt out to a few heaps, one pass' heaps after the
- * other: first those in which most was touched, or least, by the last pass that moved nothing, and among such
- * that are alike in another order each time, so that a pass which ends when its quota is used up has seen a
- * fair part of all. DAMON looks at one page of each chunk by itself, and forgets that it was touched, so there
- * are not many.
- */
-#define CHUNKS	    128
-#define CHUNK_BYTES (2 * MIB)
-#define HEAPS	    8
-/* With more processes it is these that are dealt out. */
-#define HEAPED_PROCESSES 32
 /* The kernel makes a directory for each region that it tells of. */
 #define LOOKS_MAX 1024
 
@@ -32,144 +19,14 @@
 /* A process that ends in between makes the kernel refuse all of them. */
 #define ATTEMPTS 3
 
-struct chunk {
-	struct damon_range range;
-	int pid;
-	unsigned heap;
-	uint64_t rank; /* lowest first */
-	size_t order;  /* ascending within a process */
-};
-
-struct chunks {
-	struct chunk *chunks;
-	size_t count;
-};
-
-static void chunks_done(struct chunks *chunks)
-{
-	free(chunks->chunks);
-}
-#define _cleanup_chunks_ __attribute__((cleanup(chunks_done)))
-
-/* Neither good nor secret: another one for each chunk, and each pass. */
-static uint32_t draw(uint64_t number, uint64_t salt)
-{
-	uint64_t x = (number + 1) * UINT64_C(0x9e3779b97f4a7c15) ^
-		     (salt | 1) * UINT64_C(0xc2b2ae3d27d4eb4f);
-
-	x ^= x >> 32;
-	return (uint32_t)(x * UINT64_C(0x9e3779b97f4a7c15) >> 32);
-}
-
-/* Which of the targets a pass is over. */
-struct pick {
-	struct tier_tiering_targets *targets;
-	const struct tier_share_groups *groups;
-	const struct tier_share_turn *turn; /* NULL: all */
-	enum tier_tiering_act act;
-};
-
-static bool picked(const struct pick *pick, const struct tiering_piece *piece)
-{
-	return !pick->turn || tier_share_in_turn(pick->groups, pick->act, pick->turn, piece->group);
-}
-
-static uint64_t chunk_bytes(const struct pick *pick)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < pick->targets->count; i++) {
-		const struct tiering_piece *piece = &pick->targets->pieces[i];
-
-		if (picked(pick, piece))
-			sum += piece->range.end - piece->range.start;
-	}
-	return MAX(ROUND_UP(sum / CHUNKS, CHUNK_BYTES), CHUNK_BYTES);
-}
-
-static int cut(const struct pick *pick, struct chunks *ret)
-{
-	const struct tier_tiering_targets *targets = pick->targets;
-	uint64_t bytes = chunk_bytes(pick);
-
-	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
-	int r = sysfs_open(&sysfs, NULL);
-
-	for (size_t i = 0; i < targets->count && r == 0; i++) {
-		const struct tiering_piece *piece = &targets->pieces[i];
-		struct process_identity now;
-
-		if (!picked(pick, piece) || mover_identify(&sysfs, piece->pid, &now) != 0 ||
-		    !process_identity_same(&now, &piece->identity))
-			continue;
-		for (uint64_t start = piece->range.start, end; start < piece->range.end;
-		     start = end) {
-			struct chunk *chunk;
-
-			/* Aligned, so that a huge page is in one. */
-			end = MIN(ROUND_UP(start + 1, bytes), piece->range.end);
-			chunk = array_grow(&ret->chunks, &ret->count, sizeof(*chunk));
-			if (!chunk)
-				return -ENOMEM;
-			*chunk = (struct chunk){
-				.range = {start, end},
-				.pid = piece->pid,
-				.order = ret->count,
-			};
-		}
-	}
-	return r;
-}
-
-static int by_rank(const void *a, const void *b)
-{
-	const struct chunk *x = a, *y = b;
-
-	return x->rank < y->rank ? -1 : x->rank > y->rank;
-}
-
-static int by_heap(const void *a, const void *b)
-{
-	const struct chunk *x = a, *y = b;
-
-	if (x->heap != y->heap)
-		return x->heap < y->heap ? -1 : 1;
-	return x->order < y->order ? -1 : x->order > y->order;
-}
-
-static uint64_t rank(const struct pick *pick, const struct chunk *chunk, uint64_t salt)
-{
-	unsigned density;
-
-	if (pick->targets->processes > HEAPED_PROCESSES)
-		return draw((uint64_t)chunk->pid, salt);
-	density = tiering_looks_density(&pick->targets->looks, chunk->pid, chunk->range.start,
-					chunk->range.end);
-	if (pick->act == TIER_TIERING_PROMOTE)
-		density = TIERING_DENSITY_MAX - density;
-	return (uint64_t)density << 32 | draw(chunk->order, salt);
-}
-
-static void deal(const struct pick *pick, uint64_t salt, struct chunks *chunks)
-{
-	if (chunks->count == 0)
-		return;
-	for (size_t i = 0; i < chunks->count; i++)
-		chunks->chunks[i].rank = rank(pick, &chunks->chunks[i], salt);
-	qsort(chunks->chunks, chunks->count, sizeof(*chunks->chunks), by_rank);
-	for (size_t i = 0; i < chunks->count; i++)
-		chunks->chunks[i].heap = (unsigned)(i * HEAPS / chunks->count);
-	qsort(chunks->chunks, chunks->count, sizeof(*chunks->chunks), by_heap);
-}
-
-static bool same_target(const struct chunk *a, const struct chunk *b)
+static bool same_target(const struct tiering_chunk *a, const struct tiering_chunk *b)
 {
 	return a->heap == b->heap && a->pid == b->pid;
 }
 
 /* A target for each process in each heap. */
-static int add_targets(struct damon *damon, const struct chunks *chunks, size_t *ret_targets,
-		       struct tier_problem *problem)
+static int add_targets(struct damon *damon, const struct tiering_chunks *chunks,
+		       size_t *ret_targets, struct tier_problem *problem)
 {
 	_cleanup_free_ struct damon_range *ranges = calloc(chunks->count, sizeof(*ranges));
 	size_t targets = 0, index = 0;
@@ -190,7 +47,7 @@ static int add_targets(struct damon *damon, const struct chunks *chunks, size_t 
 	return r;
 }
 
-static uint64_t span(const struct chunks *chunks)
+static uint64_t span(const struct tiering_chunks *chunks)
 {
 	uint64_t sum = 0;
 
@@ -251,7 +108,7 @@ static int add_scheme(struct damon *damon, const struct tier_tiering_nodes *node
 }
 
 struct looking {
-	const struct chunks *chunks;
+	const struct tiering_chunks *chunks;
 	size_t at;
 	uint64_t end; /* of the last region */
 	struct tiering_looks looks;
@@ -261,7 +118,7 @@ struct looking {
 static int each_region(void *userdata, const struct damon_region *region)
 {
 	struct looking *looking = userdata;
-	const struct chunk *chunks = looking->chunks->chunks;
+	const struct tiering_chunk *chunks = looking->chunks->chunks;
 
 	/* Another target's, whose addresses may be the same. */
 	if (region->start < looking->end) {
@@ -283,7 +140,8 @@ static int each_region(void *userdata, const struct damon_region *region)
 }
 
 /* It is no more than where to begin: without it, that is anywhere. */
-static void look(const struct damon *damon, const struct chunks *chunks, struct tiering_looks *ret)
+static void look(const struct damon *damon, const struct tiering_chunks *chunks,
+		 struct tiering_looks *ret)
 {
 	struct looking looking = {.chunks = chunks};
 
@@ -297,23 +155,23 @@ static void look(const struct damon *damon, const struct chunks *chunks, struct 
 }
 
 /* -EINVAL, -ECANCELED: a process, or the last of them, has ended. */
-static int attempt(const struct tier_tiering_nodes *nodes, const struct pick *pick,
+static int attempt(const struct tier_tiering_nodes *nodes, const struct tiering_pick *pick,
 		   const struct tier_tiering_step *step, uint64_t *ret_moved_bytes,
 		   struct tier_problem *problem)
 {
-	_cleanup_chunks_ struct chunks chunks = {};
+	_cleanup_chunks_ struct tiering_chunks chunks = {};
 	_cleanup_damon_ struct damon damon = DAMON_CLOSED;
 	size_t count = 0;
-	int r = cut(pick, &chunks);
+	int r = tiering_chunks_cut(pick, &chunks);
 	bool looks = step->act == TIER_TIERING_FORGET && chunks.count <= LOOKS_MAX &&
-		     pick->targets->processes <= HEAPED_PROCESSES;
+		     pick->targets->processes <= TIERING_HEAPED_PROCESSES;
 
 	if (r == 0 && chunks.count == 0) {
 		*ret_moved_bytes = 0;
 		return 0;
 	}
 	if (r == 0)
-		deal(pick, now_usec(), &chunks);
+		tiering_chunks_deal(pick, &chunks);
 	r = r ?: damon_claim(&damon, problem);
 	r = r ?: damon_begin(&damon, "fvaddr", SAMPLE_USEC, 0, problem);
 	r = r ?: add_targets(&damon, &chunks, &count, problem);
@@ -330,9 +188,9 @@ static int attempt(const struct tier_tiering_nodes *nodes, const struct pick *pi
 	return r ?: damon_scheme_get(&damon, 0, "stats/sz_applied", ret_moved_bytes, problem);
 }
 
-static int pass(const struct tier_tiering_nodes *nodes, const struct pick *pick,
-		const struct tier_tiering_step *step, struct tier_tiering_result *ret,
-		struct tier_problem *problem)
+int tiering_pass(const struct tier_tiering_nodes *nodes, const struct tiering_pick *pick,
+		 const struct tier_tiering_step *step, struct tier_tiering_result *ret,
+		 struct tier_problem *problem)
 {
 	struct tier_tiering_result result = {.act = step->act, .quota_bytes = step->quota_bytes};
 	uint64_t begin = now_usec();
@@ -347,16 +205,4 @@ static int pass(const struct tier_tiering_nodes *nodes, const struct pick *pick,
 	result.elapsed_usec = now_usec() - begin;
 	*ret = result;
 	return 0;
-}
-
-int tier_tiering_carry_out(const struct tier_tiering_nodes *nodes,
-			   struct tier_tiering_targets *targets,
-			   const struct tier_share_groups *groups,
-			   const struct tier_share_turn *turn, const struct tier_tiering_step *step,
-			   struct tier_tiering_result *ret, struct tier_problem *problem)
-{
-	struct pick pick = {targets, groups, turn, step->act};
-
-	return step->act == TIER_TIERING_MEASURE ? tiering_measure(nodes, step, ret, problem)
-						 : pass(nodes, &pick, step, ret, problem);
 }

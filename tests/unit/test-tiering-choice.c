@@ -11,7 +11,7 @@ static struct tier_node nodes[3];
 static struct tier_topology topology = {.nodes = nodes};
 static bool dry_run;
 static uint64_t now;
-static int probe_code, knobs_code, load_code, apply_code, restore_code;
+static int idle_code, probe_code, knobs_code, load_code, apply_code, restore_code;
 static unsigned probes, thorough_probes, rescans, looks;
 static bool on;	     /* the kernel's tiering */
 static bool demotes; /* its demotion alone */
@@ -94,6 +94,13 @@ int __wrap_tier_tiering_damon_probe(bool thorough, struct tier_problem *problem)
 	thorough_probes += thorough;
 	return probe_code ? tier_problem_set(problem, probe_code, "DAMON", NULL, "is not to be had")
 			  : 0;
+}
+
+int __wrap_tier_tiering_idle_probe(struct tier_problem *problem);
+int __wrap_tier_tiering_idle_probe(struct tier_problem *problem)
+{
+	return idle_code ? tier_problem_set(problem, idle_code, "bitmap", NULL, "no idle pages")
+			 : 0;
 }
 
 int __wrap_tier_knobs_read(const char *sysroot, unsigned ret[TIER_KNOBS],
@@ -191,7 +198,7 @@ static void begin(void)
 	dry_run = on = demotes = false;
 	now = 1000 * SECOND;
 	probe_code = knobs_code = apply_code = 0;
-	load_code = TIER_E_NOT_FOUND;
+	load_code = idle_code = TIER_E_NOT_FOUND;
 	probes = thorough_probes = rescans = looks = limit = 0;
 	traffic = (struct tier_traffic){};
 	timer = NULL;
@@ -207,6 +214,11 @@ static void begin(void)
 	told[0] = '\0';
 }
 
+static bool by_damon(void)
+{
+	return tiering_mechanism(&manager) == TIER_MECHANISM_DAMON;
+}
+
 static const char *mechanism(void)
 {
 	const char *name, *reason;
@@ -220,7 +232,7 @@ TEST(nothing_unless_it_is_asked_for)
 	begin();
 	config.tiering = TIER_TIERING_NO;
 	look(3);
-	CHECK(!on && !tiering_by_damon(&manager));
+	CHECK(!on && !by_damon());
 	CHECK_EQ(probes, 0);
 	CHECK_EQ(looks, 1);
 	CHECK_STR(mechanism(), "no");
@@ -230,7 +242,7 @@ TEST(damon_where_it_can)
 {
 	begin();
 	look(2);
-	CHECK(tiering_by_damon(&manager) && !on);
+	CHECK(by_damon() && !on);
 	CHECK_EQ(thorough_probes, 1);
 	CHECK_STR(mechanism(), "damon");
 	CHECK_EQ(looks, 1);
@@ -245,7 +257,7 @@ TEST(the_kernel_where_nodes_are_too_many)
 	begin();
 	config.policy_count = 1;
 	look(3);
-	CHECK(on && !tiering_by_damon(&manager));
+	CHECK(on && !by_damon());
 	CHECK_HAS(told, "[Policy] sections do not count");
 	CHECK_EQ(limit, 0);
 	CHECK_STR(mechanism(), "kernel");
@@ -258,7 +270,7 @@ TEST(the_kernel_where_nodes_are_too_many)
 	CHECK(on);
 	now += 61 * SECOND;
 	tick();
-	CHECK(!on && tiering_by_damon(&manager));
+	CHECK(!on && by_damon());
 	CHECK_EQ(rescans, 1);
 	CHECK_HAS(told, "tiering-ended");
 }
@@ -280,10 +292,52 @@ TEST(the_kernel_where_damon_lacks_something)
 	begin();
 	probe_code = knobs_code = TIER_E_NOT_FOUND;
 	look(2);
-	CHECK(!on && !tiering_by_damon(&manager));
-	CHECK_HAS(told,
-		  "tiering-waits: not by DAMON: is not to be had; nor by the kernel: no such file");
+	CHECK(!on && !by_damon());
+	CHECK_HAS(told, "tiering-waits: not by DAMON: is not to be had; nor by the kernel: no such "
+			"file; nor by idle page tracking: no idle pages");
 	CHECK_STR(mechanism(), "none");
+}
+
+TEST(idle_page_tracking_where_the_kernel_does_neither)
+{
+	struct tier_problem problem = {.text = "cannot look"};
+	const char *name, *reason;
+	int worker;
+
+	begin();
+	idle_code = 0;
+	probe_code = TIER_E_BUSY;
+	knobs_code = TIER_E_NOT_FOUND;
+	look(2);
+	/* That may pass. */
+	CHECK(by_damon());
+	now += 301 * SECOND;
+	look(2);
+	CHECK_STR(mechanism(), "idle");
+	CHECK(tiering_by_worker(&manager) && demotes && !on);
+	manager.tiering = (void *)&worker;
+	tiering_heard(&manager, -EIO, &problem);
+	tiering_describe(&manager, &name, &reason);
+	CHECK_HAS(reason, "nor by the kernel: no such file");
+	/* DAMON can be had again: after a minute. */
+	manager.tiering = NULL;
+	probe_code = 0;
+	look(2);
+	CHECK_STR(mechanism(), "idle");
+	now += 61 * SECOND;
+	look(2);
+	CHECK(by_damon());
+
+	begin();
+	idle_code = 0;
+	config.tiering_by = TIER_TIERING_BY_IDLE;
+	look(2);
+	CHECK_STR(mechanism(), "idle");
+	CHECK_EQ(probes, 0);
+	/* One node of each kind, as for DAMON. */
+	look(3);
+	CHECK_STR(mechanism(), "none");
+	CHECK_HAS(told, "tiering-waits: more than one");
 }
 
 TEST(somebody_uses_damon_for_good)
@@ -296,13 +350,13 @@ TEST(somebody_uses_damon_for_good)
 	manager.tiering = (void *)&worker;
 	for (int i = 0; i < 10; i++) {
 		tiering_heard(&manager, TIER_E_BUSY, &problem);
-		CHECK(tiering_by_damon(&manager));
+		CHECK(by_damon());
 		now += 30 * SECOND;
 	}
 	CHECK_EQ(rescans, 0);
 	tiering_heard(&manager, TIER_E_BUSY, &problem);
 	CHECK_EQ(rescans, 1);
-	CHECK(!tiering_by_damon(&manager));
+	CHECK(!by_damon());
 	/* Not before its process is gone. */
 	look(2);
 	CHECK(!on);
@@ -319,10 +373,10 @@ TEST(somebody_uses_damon_for_good)
 	CHECK(on);
 	now += 61 * SECOND;
 	tick();
-	CHECK(!on && tiering_by_damon(&manager));
+	CHECK(!on && by_damon());
 	/* What was heard before is forgotten. */
 	look(2);
-	CHECK(tiering_by_damon(&manager));
+	CHECK(by_damon());
 	CHECK_EQ(thorough_probes, 1);
 }
 
@@ -336,9 +390,9 @@ TEST(a_file_of_damons_that_is_not_there)
 	look(2);
 	manager.tiering = (void *)&worker;
 	tiering_heard(&manager, 0, &problem);
-	CHECK(tiering_by_damon(&manager));
+	CHECK(by_damon());
 	tiering_heard(&manager, -ENOENT, &problem);
-	CHECK(!tiering_by_damon(&manager));
+	CHECK(!by_damon());
 	manager.tiering = NULL;
 	look(2);
 	CHECK(on);
@@ -445,7 +499,7 @@ TEST(from_demotion_to_all_of_it_and_back)
 	restore_code = -EIO;
 	config.tiering_by = TIER_TIERING_BY_AUTO;
 	look(2);
-	CHECK(on && tiering_by_damon(&manager));
+	CHECK(on && by_damon());
 	restore_code = 0;
 	look(2);
 	CHECK(demotes && !on);
@@ -479,7 +533,7 @@ TEST(another_configuration)
 	CHECK_EQ(limit, 0);
 	config.tiering_by = TIER_TIERING_BY_DAMON;
 	look(2);
-	CHECK(!on && tiering_by_damon(&manager));
+	CHECK(!on && by_damon());
 	config.tiering_by = TIER_TIERING_BY_KERNEL;
 	look(2);
 	CHECK(on);

@@ -354,6 +354,9 @@ static struct tier_mechanism_state state;
 static struct tier_mechanism_choice choice;
 static struct tier_problem no_damon = {.text = "no damon"}, no_kernel = {.text = "no kernel"};
 
+static int idle_code = TIER_E_NOT_FOUND;
+static const struct tier_problem no_idle = {.text = "no idle"};
+
 static enum tier_mechanism choose(enum tier_tiering_by wanted, uint64_t seconds, int damon,
 				  int kernel)
 {
@@ -364,6 +367,8 @@ static enum tier_mechanism choose(enum tier_tiering_by wanted, uint64_t seconds,
 		.kernel = kernel,
 		.damon_problem = damon ? &no_damon : NULL,
 		.kernel_problem = kernel ? &no_kernel : NULL,
+		.idle = idle_code,
+		.idle_problem = idle_code ? &no_idle : NULL,
 	};
 
 	tier_mechanism_choose(&input, &state, &choice);
@@ -381,7 +386,9 @@ TEST(damon_where_it_can)
 	CHECK_EQ(choose(AUTO, 1, 0, TIER_E_NOT_FOUND), TIER_MECHANISM_DAMON);
 	CHECK_EQ(choose(AUTO, 9999, TIER_E_BUSY, TIER_E_NOT_FOUND), TIER_MECHANISM_DAMON);
 	CHECK_EQ(choose(AUTO, 9999, TIER_E_NOT_FOUND, TIER_E_NOT_FOUND), TIER_MECHANISM_NONE);
-	CHECK_STR(choice.reason, "not by DAMON: no damon; nor by the kernel: no kernel");
+	CHECK_STR(choice.reason,
+		  "not by DAMON: no damon; nor by the kernel: no kernel; nor by idle page "
+		  "tracking: no idle");
 }
 
 TEST(the_kernel_where_damon_cannot_at_all)
@@ -464,6 +471,33 @@ TEST(the_configuration_says_which)
 	CHECK_EQ(choose(TIER_TIERING_BY_KERNEL, 1000, 0, TIER_E_REFUSED), TIER_MECHANISM_NONE);
 	CHECK_STR(choice.reason, "no kernel");
 	CHECK_EQ(choose(TIER_TIERING_BY_DAMON, 1000, TIER_E_NOT_FOUND, 0), TIER_MECHANISM_DAMON);
+}
+
+TEST(idle_page_tracking_last)
+{
+	state = (struct tier_mechanism_state){};
+	idle_code = 0;
+	CHECK_EQ(choose(AUTO, 0, TIER_E_NOT_FOUND, 0), TIER_MECHANISM_KERNEL);
+	CHECK_EQ(choose(AUTO, 1, TIER_E_NOT_FOUND, TIER_E_REFUSED), TIER_MECHANISM_IDLE);
+	CHECK_HAS(choice.reason, "not by DAMON: ");
+	CHECK_HAS(choice.reason, "; nor by the kernel: ");
+	/* The kernel at once, DAMON when it can for a minute. */
+	CHECK_EQ(choose(AUTO, 2, TIER_E_NOT_FOUND, 0), TIER_MECHANISM_KERNEL);
+	CHECK_EQ(choose(AUTO, 3, TIER_E_BUSY, TIER_E_REFUSED), TIER_MECHANISM_IDLE);
+	CHECK_EQ(choose(AUTO, 100, 0, TIER_E_REFUSED), TIER_MECHANISM_IDLE);
+	CHECK_EQ(choose(AUTO, 160, 0, TIER_E_REFUSED), TIER_MECHANISM_DAMON);
+	/* Trouble is waited for, as beside the kernel's. */
+	CHECK_EQ(choose(AUTO, 200, TIER_E_BUSY, TIER_E_REFUSED), TIER_MECHANISM_DAMON);
+	CHECK_EQ(choose(AUTO, 501, TIER_E_BUSY, TIER_E_REFUSED), TIER_MECHANISM_IDLE);
+	state = (struct tier_mechanism_state){};
+	CHECK_EQ(choose(TIER_TIERING_BY_IDLE, 0, 0, 0), TIER_MECHANISM_IDLE);
+	CHECK_STR(choice.reason, "Mechanism=idle");
+	CHECK_EQ(choose(TIER_TIERING_BY_KERNEL, 0, 0, TIER_E_REFUSED), TIER_MECHANISM_NONE);
+	CHECK_STR(choice.reason, no_kernel.text);
+	idle_code = TIER_E_NOT_FOUND;
+	CHECK_EQ(choose(TIER_TIERING_BY_IDLE, 0, 0, 0), TIER_MECHANISM_NONE);
+	CHECK_STR(choice.reason, "no idle");
+	CHECK_STR(tier_mechanism_name(TIER_MECHANISM_IDLE), "idle");
 }
 
 TEST(nodes_for_the_kernel)

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fcntl.h>
+#include <inttypes.h>
+#include <numaif.h>
+#include <poll.h>
+
+#include "clock.h"
+#include "fd.h"
+#include "idle-pages.h"
+#include "node-ranges.h"
+#include "tier-tiering-kernel.h"
+#include "tiering-carry.h"
+#include "tiering-folios.h"
+#include "util.h"
+
+/*
+ * What a page table's accessed bits say is kept by the kernel's idle page tracking, and pages are moved by move_pages():
+ * for a kernel that can do neither of it by itself. A page that is not on the node that is asked for stays where it
+ * is if that is full: nothing goes to another one.
+ */
+
+#define FRAME_BYTES 4096
+#define PRESENT	    (UINT64_C(1) << 63)
+#define FRAME_MASK  ((UINT64_C(1) << 55) - 1)
+
+/* So many pages are looked at in a measurement, each for a part of memory of the same size. */
+#define SAMPLES 2000
+
+struct work {
+	struct idle_pages idle;
+	struct node_ranges fast, slow;
+};
+#define WORK_NONE ((struct work){.idle = IDLE_CLOSED})
+
+static void work_done(struct work *work)
+{
+	idle_pages_done(&work->idle);
+	node_ranges_done(&work->fast);
+	node_ranges_done(&work->slow);
+}
+#define _cleanup_work_ __attribute__((cleanup(work_done)))
+
+static int refuse(int r, struct tier_problem *problem)
+{
+	if (r == -ENOENT)
+		return tier_problem_set(problem, TIER_E_NOT_FOUND, "/" IDLE_BITMAP,
+					"boot a kernel with CONFIG_IDLE_PAGE_TRACKING",
+					"this kernel has no idle page tracking");
+	return tier_problem_set(problem, r, "/" IDLE_BITMAP, NULL, "cannot be used");
+}
+
+static int begin(const struct tier_tiering_nodes *nodes, struct work *work,
+		 struct tier_problem *problem)
+{
+	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
+	int r = sysfs_open(&sysfs, NULL);
+
+	r = r ?: idle_pages_open(&work->idle, &sysfs);
+	if (r)
+		return refuse(r, problem);
+	r = node_ranges_read(&sysfs, nodes->fast, true, &work->fast);
+	r = r ?: node_ranges_read(&sysfs, nodes->slow, true, &work->slow);
+	if (r)
+		return tier_problem_set(problem, r < 0 ? r : -ENODEV, "tiering", NULL,
+					"cannot see where the nodes' memory is");
+	return 0;
+}
+
+int tier_tiering_idle_probe(struct tier_problem *problem)
+{
+	_cleanup_idle_ struct idle_pages idle = IDLE_CLOSED;
+	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
+	int r = sysfs_open(&sysfs, NULL);
+
+	r = r ?: idle_pages_open(&idle, &sysfs);
+	return r ? refuse(r, problem) : 0;
+}
+
+static uint64_t bytes_of(const struct node_ranges *ranges)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < ranges->count; i++)
+		sum += ranges->ranges[i].end - ranges->ranges[i].start;
+	return sum;
+}
+
+static bool has_frame(const struct node_ranges *ranges, uint64_t frame)
+{
+	for (size_t i = 0; i < ranges->count; i++)
+		if (frame * FRAME_BYTES >= ranges->ranges[i].start &&
+		    frame * FRAME_BYTES < ranges->ranges[i].end)
+			return true;
+	return false;
+}
+
+/* ---- a measurement ----------------------------------------------------------------------------------------------- */
+
+/* The frame so many bytes into the memory of all of them. */
+static uint64_t frame_at(const struct work *work, uint64_t offset)
+{
+	const struct node_ranges *all[] = {&work->fast, &work->slow};
+
+	for (size_t n = 0; n < ARRAY_SIZE(all); n++)
+		for (size_t i = 0; i < all[n]->count; i++) {
+			const struct damon_range *range = &all[n]->ranges[i];
+
+			if (offset < range->end - range->start)
+				return (range->start + offset) / FRAME_BYTES;
+			offset -= range->end - range->start;
+		}
+	return 0;
+}
+
+/* One of each part, the first of its folio; none where there is nothing that could be touched. Returns how many. */
+static ssize_t draw_sample(const struct work *work, uint64_t unit, uint64_t *frames)
+{
+	uint64_t random = now_usec() | 1;
+	size_t count = 0;
+
+	for (uint64_t part = 0; part < SAMPLES; part++) {
+		struct tiering_page page = {};
+		struct tiering_folio folio;
+		int r = 0;
+
+		random ^= random << 13;
+		random ^= random >> 7;
+		random ^= random << 17;
+		page.frame = frame_at(work, part * unit + random % unit);
+		r = idle_pages_flags(&work->idle, &page.frame, 1, &page.flags);
+		if (r == 0 && page.flags & TIERING_KPF_TAIL) {
+			page.frame = ROUND_DOWN(page.frame, TIERING_FOLIO_PAGES);
+			r = idle_pages_flags(&work->idle, &page.frame, 1, &page.flags);
+			page.flags &= ~TIERING_KPF_HEAD;
+		}
+		if (r)
+			return r;
+		if (tiering_folios(&page, 1, &folio))
+			frames[count++] = page.frame;
+	}
+	return (ssize_t)count;
+}
+
+static int measure(const struct work *work, uint64_t window_usec, uint64_t unit,
+		   struct tier_tiering_result *ret)
+{
+	uint64_t frames[SAMPLES], until = 0;
+	bool marked[SAMPLES], idle[SAMPLES];
+	ssize_t count = draw_sample(work, unit, frames);
+	int r = count < 0 ? (int)count : 0;
+
+	r = r ?: idle_pages_mark(&work->idle, frames, (size_t)count);
+	r = r ?: idle_pages_test(&work->idle, frames, (size_t)count, marked);
+	until = now_usec() + window_usec;
+	for (uint64_t now = now_usec(); r == 0 && now < until; now = now_usec())
+		(void)poll(NULL, 0, (int)((until - now) / 1000) + 1);
+	r = r ?: idle_pages_test(&work->idle, frames, (size_t)count, idle);
+	for (ssize_t i = 0; r == 0 && i < count; i++) {
+		if (!marked[i] || idle[i])
+			continue;
+		if (has_frame(&work->fast, frames[i]))
+			ret->touched_fast_bytes += unit;
+		else
+			ret->touched_slow_bytes += unit;
+	}
+	return r;
+}
+
+int tiering_idle_measure(const struct tier_tiering_nodes *nodes,
+			 const struct tier_tiering_step *step, struct tier_tiering_result *ret,
+			 struct tier_problem *problem)
+{
+	_cleanup_work_ struct work work = WORK_NONE;
+	uint64_t from = now_usec(), worked = process_cpu_usec();
+	struct tier_tiering_result result = {.act = step->act};
+	int r = begin(nodes, &work, problem);
+
+	if (r)
+		return r;
+	result.unit_bytes = (bytes_of(&work.fast) + bytes_of(&work.slow)) / SAMPLES;
+	r = measure(&work, step->window_usec, MAX(result.unit_bytes, FRAME_BYTES), &result);
+	if (r)
+		return refuse(r, problem);
+	result.cpu_usec = process_cpu_usec() - worked;
+	result.elapsed_usec = now_usec() - from;
+	*ret = result;
+	return 0;
+}
+
+/* ---- a pass ------------------------------------------------------------------------------------------------------ */
+
+/* As many pages as a huge one has, and what is known of them. */
+struct window {
+	int pid;
+	uint64_t start;
+	size_t count;
+	struct tiering_folio folios[TIERING_FOLIO_PAGES];
+	uint64_t frames[TIERING_FOLIO_PAGES];
+	bool idle[TIERING_FOLIO_PAGES];
+};
+
+/* -ESRCH: the process has ended. */
+static int window_read(const struct work *work, int pagemap, uint64_t start, uint64_t end,
+		       struct window *window)
+{
+	uint64_t base = ROUND_DOWN(start, TIERING_FOLIO_PAGES * FRAME_BYTES);
+	uint64_t entries[TIERING_FOLIO_PAGES], flags[TIERING_FOLIO_PAGES];
+	struct tiering_page pages[TIERING_FOLIO_PAGES];
+	size_t count = 0, first = (start - base) / FRAME_BYTES;
+	ssize_t bytes = pread(pagemap, entries, (end - start) / FRAME_BYTES * sizeof(*entries),
+			      (off_t)(start / FRAME_BYTES * sizeof(*entries)));
+	int r;
+
+	if (bytes <= 0)
+		return bytes < 0 ? -errno : -ESRCH;
+	for (size_t i = 0; i < (size_t)bytes / sizeof(*entries); i++)
+		if (entries[i] & PRESENT && entries[i] & FRAME_MASK) {
+			window->frames[count] = entries[i] & FRAME_MASK;
+			pages[count++].index = (unsigned)(first + i);
+		}
+	r = idle_pages_flags(&work->idle, window->frames, count, flags);
+	if (r)
+		return r;
+	for (size_t i = 0; i < count; i++) {
+		pages[i].frame = window->frames[i];
+		pages[i].flags = flags[i];
+	}
+	window->start = base;
+	window->count = tiering_folios(pages, count, window->folios);
+	for (size_t i = 0; i < window->count; i++)
+		window->frames[i] = window->folios[i].frame;
+	return idle_pages_test(&work->idle, window->frames, window->count, window->idle);
+}
+
+static uint64_t touched_bytes(const struct window *window)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < window->count; i++)
+		sum += window->idle[i] ? 0 : (uint64_t)window->folios[i].pages * FRAME_BYTES;
+	return sum;
+}
+
+/* What is there by now is what has moved: for a page that stays, the status may be none. */
+static uint64_t move(const struct window *window, const unsigned *chosen, unsigned count, int node)
+{
+	void *addresses[TIERING_FOLIO_PAGES];
+	int nodes[TIERING_FOLIO_PAGES], status[TIERING_FOLIO_PAGES];
+	uint64_t moved = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t at =
+			window->start + (uint64_t)window->folios[chosen[i]].index * FRAME_BYTES;
+
+		addresses[i] = (void *)(uintptr_t)at; /* NOLINT: of another process */
+		nodes[i] = node;
+		status[i] = -EBUSY;
+	}
+	if (count == 0 ||
+	    (move_pages(window->pid, count, addresses, nodes, status, MPOL_MF_MOVE) < 0 &&
+	     errno != ENOMEM))
+		return 0;
+	if (move_pages(window->pid, count, addresses, NULL, status, 0) < 0)
+		return 0;
+	for (unsigned i = 0; i < count; i++)
+		if (status[i] == node)
+			moved += (uint64_t)window->folios[chosen[i]].pages * FRAME_BYTES;
+	return moved;
+}
+
+static uint64_t window_move(const struct work *work, const struct tier_tiering_nodes *nodes,
+			    const struct window *window, enum tier_tiering_act act,
+			    uint64_t left_bytes)
+{
+	bool demote = act == TIER_TIERING_DEMOTE;
+	const struct node_ranges *from = demote ? &work->fast : &work->slow;
+	unsigned chosen[TIERING_FOLIO_PAGES], count = 0;
+
+	for (unsigned i = 0; i < window->count; i++) {
+		uint64_t bytes = (uint64_t)window->folios[i].pages * FRAME_BYTES;
+
+		if (window->idle[i] != demote || bytes > left_bytes ||
+		    !has_frame(from, window->folios[i].frame))
+			continue;
+		left_bytes -= bytes;
+		chosen[count++] = i;
+	}
+	return move(window, chosen, count, __builtin_ctzll(demote ? nodes->slow : nodes->fast));
+}
+
+static int pass_chunk(const struct work *work, const struct tier_tiering_nodes *nodes,
+		      const struct tiering_pick *pick, const struct tier_tiering_step *step,
+		      const struct tiering_chunk *chunk, struct tiering_looks *looks,
+		      uint64_t *moved_bytes)
+{
+	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
+	_cleanup_close_ int pagemap = -1;
+	struct window window = {.pid = chunk->pid};
+	uint64_t touched = 0;
+	int r = sysfs_open(&sysfs, NULL);
+
+	if (r)
+		return r;
+	pagemap = sysfs_open_file(&sysfs, O_RDONLY, "proc/%d/pagemap", chunk->pid);
+	if (pagemap < 0)
+		return pagemap;
+	for (uint64_t start = chunk->range.start, end; start < chunk->range.end; start = end) {
+		end = MIN(ROUND_UP(start + 1, TIERING_FOLIO_PAGES * FRAME_BYTES), chunk->range.end);
+		r = window_read(work, pagemap, start, end, &window);
+		if (r)
+			return r;
+		touched += touched_bytes(&window);
+		if (pick->act == TIER_TIERING_FORGET)
+			r = idle_pages_mark(&work->idle, window.frames, window.count);
+		else if (*moved_bytes < step->quota_bytes)
+			*moved_bytes += window_move(work, nodes, &window, pick->act,
+						    step->quota_bytes - *moved_bytes);
+		if (r)
+			return r;
+	}
+	if (pick->act != TIER_TIERING_FORGET)
+		return 0;
+	return tiering_looks_add(looks, chunk->pid, chunk->range.start, chunk->range.end, touched);
+}
+
+int tiering_idle_pass(const struct tier_tiering_nodes *nodes, const struct tiering_pick *pick,
+		      const struct tier_tiering_step *step, struct tier_tiering_result *ret,
+		      struct tier_problem *problem)
+{
+	struct tier_tiering_result result = {.act = step->act, .quota_bytes = step->quota_bytes};
+	_cleanup_chunks_ struct tiering_chunks chunks = {};
+	_cleanup_work_ struct work work = WORK_NONE;
+	struct tiering_looks looks = {};
+	uint64_t from = now_usec();
+	bool moves = step->act != TIER_TIERING_FORGET;
+	int r = begin(nodes, &work, problem);
+
+	if (r)
+		return r;
+	r = tiering_chunks_cut(pick, &chunks);
+	if (r == 0 && chunks.count)
+		tiering_chunks_deal(pick, &chunks);
+	for (size_t i = 0; i < chunks.count && r == 0; i++) {
+		if (moves && result.moved_bytes + FRAME_BYTES > step->quota_bytes)
+			break;
+		r = pass_chunk(&work, nodes, pick, step, &chunks.chunks[i], &looks,
+			       &result.moved_bytes);
+		/* Its process has ended, or is somebody's by now who must not be looked at. */
+		if (r == -ESRCH || r == -ENOENT || r == -EACCES || r == -EPERM)
+			r = 0;
+	}
+	if (r == 0 && !moves) {
+		tiering_looks_sort(&looks);
+		tiering_looks_done(&pick->targets->looks);
+		pick->targets->looks = looks;
+	} else {
+		tiering_looks_done(&looks);
+	}
+	if (r)
+		return tier_problem_set(problem, r, "tiering", NULL, "cannot look at what is used");
+	result.elapsed_usec = now_usec() - from;
+	*ret = result;
+	return 0;
+}
