@@ -84,6 +84,22 @@ static int store_cgroup(const char *directory, const struct tier_share *policy)
 	return removexattr(directory, TIER_SHARE_XATTR) < 0 && errno != ENODATA ? -errno : 0;
 }
 
+/* Files of processes that have ended. */
+static void sweep(const struct sysfs *root)
+{
+	_cleanup_names_ struct sysfs_names names = {};
+	char path[64];
+
+	if (sysfs_list(root, &names, "", SHARE_DIRECTORY) != 0)
+		return;
+	for (size_t i = 0; i < names.count; i++) {
+		if (sysfs_exists(root, "proc/%s", names.names[i]))
+			continue;
+		snprintf(path, sizeof(path), "/" SHARE_DIRECTORY "/%.20s", names.names[i]);
+		(void)unlink(path);
+	}
+}
+
 static int store_process(pid_t pid, const struct tier_share *policy)
 {
 	_cleanup_sysfs_ struct sysfs root = SYSFS_CLOSED;
@@ -100,6 +116,7 @@ static int store_process(pid_t pid, const struct tier_share *policy)
 		return r;
 	snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64 "\n%s\n", identity.start_ticks,
 		 identity.stack, tier_share_format(policy, said));
+	sweep(&root);
 	return file_replace(path, text, strlen(text));
 }
 

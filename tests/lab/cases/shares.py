@@ -57,6 +57,10 @@ def case_set_shown_and_cleared(lab):
         shown = policies(a)[f"process {one.pid} (hog)"]
         assert shown["pid"] == one.pid and not shown["demote"] and shown["dram_bytes"] >= 32 * MIB, shown
     assert policies(a) == {}, "it outlives its process"
+    with hog(a, 1, "busy") as other:
+        a.tierctl("policy", "set", str(other.pid), "Demote=no")
+        files = a.run("ls", "/run/cxl-tier/policy").out.split()
+        assert files == [str(other.pid)], f"what was of {one.pid} is left: {files}"
     assert "ExecStartPre=+/usr/bin/tierctl policy set %n DramMax=50%% Promote=no\n" in a.tierctl(
         "policy", "set", "web.service", "DramMax=50%", "Promote=no", "--drop-in").out
 
