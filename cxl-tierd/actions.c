@@ -14,7 +14,7 @@ int manager_apply(struct manager *manager, const struct tier_plan *plan,
 		  struct tier_problem *problem)
 {
 	manager_alive(manager);
-	tiering_before_onlining(manager, plan);
+	tiering_before_steps(manager, plan);
 	return tier_plan_apply(plan, on_step, manager, problem);
 }
 

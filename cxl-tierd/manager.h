@@ -159,8 +159,10 @@ struct manager {
 	bool retired_unsaved;		   /* the file may not be what the list is */
 	struct retired_rest *retired_rest; /* retired-block.c */
 	struct tier_problem retired_problem;
-	struct tiering *tiering;	       /* tiering.c; NULL: none */
-	char tiering_told[384];		       /* why there is none */
+	struct tiering *tiering;       /* tiering.c; NULL: none */
+	char tiering_told[384];	       /* why there is none */
+	sd_event_source *tiering_left; /* when what it left is put back again */
+	char tiering_left_told[384];
 	struct tiering_choice *tiering_choice; /* tiering-choice.c; NULL: not of this machine */
 	struct weights *weights;	       /* weights.c; NULL: not of this machine */
 	struct metrics *metrics;	       /* metrics.c */
@@ -449,6 +451,8 @@ void tiering_pause(struct manager *manager);
 /* Waits for that. */
 void tiering_stop(struct manager *manager);
 bool tiering_active(const struct manager *manager);
+/* By what the process works that is there; TIER_MECHANISM_NONE: there is none. */
+enum tier_mechanism tiering_running(const struct manager *manager);
 /* Instead of a daemon that was killed. */
 int tiering_release(struct manager *manager);
 
@@ -463,8 +467,11 @@ bool tiering_by_worker(const struct manager *manager);
 void tiering_heard(struct manager *manager, int code, const struct tier_problem *problem);
 /* At once; the next look may switch it on again. */
 void tiering_kernel_pause(struct manager *manager);
-/* The same, where the kernel would demote to whatever comes online. */
-void tiering_before_onlining(struct manager *manager, const struct tier_plan *plan);
+/*
+ * The same, where the kernel would demote to whatever comes online; and before memory is evacuated, which must not be
+ * filled meanwhile.
+ */
+void tiering_before_steps(struct manager *manager, const struct tier_plan *plan);
 void tiering_kernel_stop(struct manager *manager);
 int tiering_kernel_release(struct manager *manager);
 /* "no", "none", "damon", "kernel" or "idle", and why not the better one, or empty; until the next look. */

@@ -346,15 +346,17 @@ int offline_start(struct manager *manager, sd_varlink *link, bool more,
 		offline->socket = offline->report = -1;
 		COPY(offline->region, request->region);
 		offline->plan = plan;
+		/* What is being evacuated must not be filled. */
+		tiering_pause(manager);
 		r = start(offline, request);
 		if (r < 0)
 			offline->plan = NULL;
 	}
-	if (r < 0)
+	if (r < 0) {
+		(void)monitor_rescan(manager);
 		return tier_problem_set(problem, r, request->region, NULL,
 					"cannot start a process that takes it offline");
-	/* What is being evacuated must not be filled. */
-	tiering_pause(manager);
+	}
 	offline->link = sd_varlink_ref(link);
 	region_decided(manager, request->region, "offlined");
 	log_decision(LOG_INFO, request->region, "offline-begun",

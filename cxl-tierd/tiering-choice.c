@@ -32,7 +32,7 @@ static int damon(struct tiering_choice *it, const struct tier_problem **ret)
 	/* While it is in use by us, nobody else can look. */
 	if (it->state.now == TIER_MECHANISM_DAMON && it->probed)
 		return it->heard;
-	if (it->manager->tiering && it->state.now != TIER_MECHANISM_IDLE)
+	if (tiering_running(it->manager) == TIER_MECHANISM_DAMON)
 		return it->heard;
 	r = tier_tiering_damon_probe(!it->probed, &problem);
 	if (r == 0)
@@ -62,8 +62,8 @@ static int kernel(struct tiering_choice *it, struct tier_problem *problem)
 
 static int idle(struct tiering_choice *it, struct tier_problem *problem)
 {
-	*problem = it->nodes_problem;
-	return it->nodes ?: tier_tiering_idle_probe(problem);
+	*problem = it->idle_problem;
+	return it->idle ?: tier_tiering_idle_probe(problem);
 }
 
 static void tell(struct tiering_choice *it)
@@ -186,6 +186,8 @@ static void forget(struct tiering_choice *it)
 	it->state = (struct tier_mechanism_state){};
 	it->probed = false;
 	note(0, NULL, &it->lacks, &it->lacks_problem);
+	note(0, NULL, &it->heard, &it->heard_problem);
+	note(0, NULL, &it->trouble, &it->trouble_problem);
 	it->told[0] = '\0';
 	if (tiering_kernel_end(&it->knobs, "the configuration asks for something else") != 0)
 		return;
@@ -219,8 +221,10 @@ void tiering_choose(struct manager *manager, const struct tier_topology *topolog
 		if (topology->nodes[i].has_cpu)
 			it->knobs.fast_bytes += topology->nodes[i].total_bytes;
 	}
-	note(tier_tiering_nodes(topology, &nodes, &problem), &problem, &it->nodes,
-	     &it->nodes_problem);
+	note(tier_tiering_nodes(topology, TIER_MECHANISM_DAMON, &nodes, &problem), &problem,
+	     &it->nodes, &it->nodes_problem);
+	note(tier_tiering_nodes(topology, TIER_MECHANISM_IDLE, &nodes, &problem), &problem,
+	     &it->idle, &it->idle_problem);
 	note(tier_tiering_kernel_nodes(topology, &problem), &problem, &it->kernel,
 	     &it->kernel_problem);
 	(void)decide(it);
@@ -251,6 +255,9 @@ void tiering_heard(struct manager *manager, int code, const struct tier_problem 
 		return;
 	if (tiering_mechanism(manager) == TIER_MECHANISM_IDLE) {
 		note(code, problem, &it->trouble, &it->trouble_problem);
+		/* It may be that one of the others can by now. */
+		if (it->wanted == TIER_TIERING_BY_AUTO && decide(it))
+			(void)monitor_rescan(manager);
 		return;
 	}
 	/* A file of DAMON's is not there, and not because somebody has taken all of them away. */
@@ -271,18 +278,25 @@ void tiering_kernel_pause(struct manager *manager)
 	(void)tiering_kernel_end(&it->knobs, "until what it would disturb is over");
 }
 
-void tiering_before_onlining(struct manager *manager, const struct tier_plan *plan)
+void tiering_before_steps(struct manager *manager, const struct tier_plan *plan)
 {
 	struct tiering_choice *it = manager->tiering_choice;
-	bool onlines = false;
+	bool onlines = false, offlines = false;
 
-	for (size_t i = 0; i < plan->step_count; i++)
+	for (size_t i = 0; i < plan->step_count; i++) {
+		offlines |= plan->steps[i].action == TIER_STEP_OFFLINE;
 		onlines |= plan->steps[i].action == TIER_STEP_ONLINE_MOVABLE ||
 			   plan->steps[i].action == TIER_STEP_ONLINE_KERNEL;
-	/* Whatever it is, it may be demoted to as soon as it is there. */
-	if (!it || !it->knobs.on || it->typed || !onlines)
+	}
+	if (!it || it->choice.mechanism == TIER_MECHANISM_NONE)
 		return;
-	tiering_kernel_pause(manager);
+	if (offlines)
+		tiering_pause(manager);
+	/* Whatever it is, it may be demoted to as soon as it is there. */
+	else if (it->knobs.on && !it->typed && onlines)
+		tiering_kernel_pause(manager);
+	else
+		return;
 	(void)monitor_rescan(manager);
 }
 

@@ -26,9 +26,9 @@ struct tiering_choice {
 	/* By the nodes, by what DAMON lacks, by what came of it: 0, or why not. */
 	int nodes, lacks, heard, kernel;
 	struct tier_problem nodes_problem, lacks_problem, heard_problem, kernel_problem;
-	/* What came of idle page tracking. */
-	int trouble;
-	struct tier_problem trouble_problem;
+	/* For idle page tracking: by the nodes, and what came of it. */
+	int idle, trouble;
+	struct tier_problem idle_problem, trouble_problem;
 	char told[640];
 	struct tiering_knobs knobs;
 };

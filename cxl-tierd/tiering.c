@@ -9,7 +9,7 @@
 
 static const char object[] = "tiering";
 
-/* After a process that has ended by itself, another is not started before that. */
+/* After a process that has ended by itself, another is not started before that; nor is what failed tried again. */
 #define AGAIN_USEC (UINT64_C(30) * 1000000)
 
 struct tiering {
@@ -97,12 +97,36 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 	return 0;
 }
 
-static void put_back(void)
+static int on_left(sd_event_source *source, uint64_t usec, void *userdata);
+
+/* Somebody may have DAMON meanwhile, a heat map for one: the kernel's own monitoring begins again after that. */
+static void put_back(struct manager *manager)
 {
 	struct tier_problem problem = {};
 
-	if (tier_tiering_end(false, &problem) != 0)
+	manager->tiering_left = sd_event_source_disable_unref(manager->tiering_left);
+	if (tier_tiering_end(false, &problem) == 0) {
+		manager->tiering_left_told[0] = '\0';
+		return;
+	}
+	if (!streq(manager->tiering_left_told, problem.text))
 		log_problem(LOG_ERR, "tiering-left", &problem);
+	COPY(manager->tiering_left_told, problem.text);
+	if (manager->event)
+		(void)sd_event_add_time_relative(manager->event, &manager->tiering_left,
+						 CLOCK_MONOTONIC, AGAIN_USEC, 0, on_left, manager);
+}
+
+/* Unless a process of ours needs it so, after whose end it is put back anyway. */
+static int on_left(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct manager *manager = userdata;
+
+	if (!tier_tiering_left())
+		manager->tiering_left_told[0] = '\0';
+	else if (tiering_running(manager) != TIER_MECHANISM_DAMON)
+		put_back(manager);
+	return 0;
 }
 
 static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
@@ -121,7 +145,7 @@ static int on_end(sd_event_source *source, const siginfo_t *info, void *userdata
 	struct manager *manager = tiering->manager;
 
 	tiering->pid = 0;
-	put_back();
+	put_back(manager);
 	if (tiering->socket >= 0)
 		(void)take_messages(tiering);
 	metrics_tiering(manager, NULL);
@@ -190,7 +214,7 @@ static bool wanted(struct manager *manager, const struct tier_topology *topology
 	ret->least_bytes = config->tiering_least_bytes;
 	ret->config_number = manager->config_number;
 	ret->by = tiering_mechanism(manager);
-	return tier_tiering_nodes(topology, &ret->nodes, problem) == 0;
+	return tier_tiering_nodes(topology, ret->by, &ret->nodes, problem) == 0;
 }
 
 /* It ends by itself, and on_end() puts things back: the daemon has portals to beat in meanwhile. */
@@ -202,6 +226,9 @@ static void end(struct tiering *tiering)
 	(void)take_messages(tiering);
 	close(tiering->socket);
 	tiering->socket = -1;
+	/* It has nothing to put back, and a pass of its may take long. */
+	if (tiering->request.by == TIER_MECHANISM_IDLE && tiering->pid > 0)
+		(void)kill(tiering->pid, SIGKILL);
 }
 
 void tiering_look(struct manager *manager, const struct tier_topology *topology)
@@ -211,6 +238,9 @@ void tiering_look(struct manager *manager, const struct tier_topology *topology)
 	struct tiering_request request;
 	int r;
 
+	/* From before there was an event loop. */
+	if (manager->tiering_left_told[0] && !manager->tiering_left)
+		(void)on_left(NULL, 0, manager);
 	if (!wanted(manager, topology, &request, &problem) || manager_dry_run(manager)) {
 		if (problem.text[0] && !streq(manager->tiering_told, problem.text))
 			log_problem(LOG_NOTICE, "tiering-waits", &problem);
@@ -252,6 +282,11 @@ bool tiering_active(const struct manager *manager)
 	return manager->tiering && manager->tiering->pid > 0;
 }
 
+enum tier_mechanism tiering_running(const struct manager *manager)
+{
+	return tiering_active(manager) ? manager->tiering->request.by : TIER_MECHANISM_NONE;
+}
+
 void tiering_pause(struct manager *manager)
 {
 	tiering_kernel_pause(manager);
@@ -264,13 +299,15 @@ void tiering_stop(struct manager *manager)
 	struct tiering *tiering = manager->tiering;
 
 	tiering_kernel_stop(manager);
+	manager->tiering_left = sd_event_source_disable_unref(manager->tiering_left);
 	if (!tiering)
 		return;
 	tiering->child = sd_event_source_disable_unref(tiering->child);
 	end(tiering);
 	while (tiering->pid > 0 && waitpid(tiering->pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	put_back();
+	put_back(manager);
+	manager->tiering_left = sd_event_source_disable_unref(manager->tiering_left);
 	manager->tiering = tiering_free(tiering);
 }
 
@@ -279,7 +316,7 @@ void tiering_start(struct manager *manager)
 	tiering_kernel_start(manager);
 	if (!manager->options.sysroot && !manager->options.files_only &&
 	    !manager_dry_run(manager) && tier_tiering_left())
-		put_back();
+		put_back(manager);
 }
 
 int tiering_release(struct manager *manager)

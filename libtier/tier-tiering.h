@@ -213,16 +213,18 @@ struct tier_tiering_nodes {
 /**
  * tier_tiering_nodes() - which nodes take part
  * @topology: borrowed
+ * @by: TIER_MECHANISM_DAMON or TIER_MECHANISM_IDLE
  * @ret: the masks
  * @problem: may be NULL
  *
  * Typed nodes take no part: what is there was put there by name. Pure.
  *
  * Return: 0; TIER_E_NOT_FOUND if there is no slow node, or no fast one; TIER_E_REFUSED if there are several,
- * or if memory of a shared node is online and the kernel does not keep ordinary memory off it.
+ * or if memory of a shared node is online and the kernel does not keep ordinary memory off it: what DAMON moves goes to any
+ * other node if its own is full.
  */
-int tier_tiering_nodes(const struct tier_topology *topology, struct tier_tiering_nodes *ret,
-		       struct tier_problem *problem);
+int tier_tiering_nodes(const struct tier_topology *topology, enum tier_mechanism by,
+		       struct tier_tiering_nodes *ret, struct tier_problem *problem);
 
 /**
  * tier_tiering_sample_read() - how full the nodes are now

@@ -6,6 +6,7 @@ int policy_input_read(struct policy_input *ret)
 	struct policy_input input = {};
 	struct tier_tiering_sample sample = {};
 	struct tier_problem problem = {};
+	enum tier_mechanism by;
 	int r;
 
 	if (!place_is_live())
@@ -14,7 +15,9 @@ int policy_input_read(struct policy_input *ret)
 	r = place_machine_read(&input.machine);
 	if (r)
 		return r;
-	if (tier_tiering_nodes(input.machine.topology, &input.nodes, &input.tiering) != 0)
+	by = input.machine.config->tiering_by == TIER_TIERING_BY_IDLE ? TIER_MECHANISM_IDLE
+								      : TIER_MECHANISM_DAMON;
+	if (tier_tiering_nodes(input.machine.topology, by, &input.nodes, &input.tiering) != 0)
 		for (size_t i = 0; i < input.machine.topology->node_count; i++) {
 			const struct tier_node *node = &input.machine.topology->nodes[i];
 			uint64_t bit = node->id < 64 ? UINT64_C(1) << node->id : 0;

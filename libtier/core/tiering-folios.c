@@ -5,15 +5,14 @@
 
 /* Source: admin-guide/mm/pagemap. */
 #define KPF(bit)	(UINT64_C(1) << (bit))
-#define KPF_LRU		KPF(5)
 #define KPF_HUGE	KPF(17)
 #define KPF_UNEVICTABLE KPF(18)
 #define KPF_KSM		KPF(21)
 
 static bool may_move(uint64_t flags)
 {
-	return (flags & (KPF_LRU | TIERING_KPF_TAIL | KPF_HUGE | KPF_UNEVICTABLE | KPF_KSM)) ==
-	       KPF_LRU;
+	return (flags & (TIERING_KPF_LRU | TIERING_KPF_TAIL | KPF_HUGE | KPF_UNEVICTABLE |
+			 KPF_KSM)) == TIERING_KPF_LRU;
 }
 
 /* Of a folio that begins there, how many pages follow each other, it included. */

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 /* Of /proc/kpageflags. Source: admin-guide/mm/pagemap. */
+#define TIERING_KPF_LRU	 (UINT64_C(1) << 5)
 #define TIERING_KPF_HEAD (UINT64_C(1) << 15)
 #define TIERING_KPF_TAIL (UINT64_C(1) << 16)
 

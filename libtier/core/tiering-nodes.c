@@ -2,8 +2,8 @@
 #include "tier-tiering.h"
 #include "util.h"
 
-int tier_tiering_nodes(const struct tier_topology *topology, struct tier_tiering_nodes *ret,
-		       struct tier_problem *problem)
+int tier_tiering_nodes(const struct tier_topology *topology, enum tier_mechanism by,
+		       struct tier_tiering_nodes *ret, struct tier_problem *problem)
 {
 	struct tier_tiering_nodes nodes = {};
 	int open_node = -1;
@@ -35,8 +35,8 @@ int tier_tiering_nodes(const struct tier_topology *topology, struct tier_tiering
 			problem, TIER_E_REFUSED, "tiering", NULL,
 			"more than one node has processors, or more than one has none, "
 			"and DAMON cannot tell from which of them a page is moved");
-	/* DAMON's moves fall back to other nodes when theirs is full. */
-	if (open_node >= 0)
+	/* DAMON's moves fall back to other nodes when theirs is full; move_pages() does not. */
+	if (open_node >= 0 && by != TIER_MECHANISM_IDLE)
 		return tier_problem_set(problem, TIER_E_REFUSED, "tiering",
 					"boot a kernel with the patches of kernel/series, or take "
 					"that memory offline",

@@ -57,6 +57,7 @@ void tiering_window_search(const struct tier_tiering_policy *policy,
 	state->usual_bytes = 0;
 	state->moved_bytes = 0;
 	/* What was learned of other pages. */
+	state->aim_bytes = state->aimed_bytes = 0;
 	state->judge = state->confirmed = false;
 	state->budget_bytes = MAX(state->budget_bytes, first_budget(policy, sample));
 }

@@ -399,6 +399,7 @@ static void fetch(const struct tier_tiering_policy *policy,
 		}
 		state->usual_bytes = state->demand_bytes;
 		state->judge = false;
+		state->aim_bytes = 0;
 		step->reason = TIER_TIERING_ALL_WARM;
 		rest(policy, sample, state, step);
 		return;
@@ -515,7 +516,8 @@ void tier_tiering_next(const struct tier_tiering_policy *policy,
 		state->halved = false;
 		state->judge = false;
 		state->for_over = state->made_room = false;
-		state->moved_bytes = 0;
+		state->moved_bytes = state->aim_bytes = 0;
+		state->evidence = (struct tier_tiering_evidence){};
 		step.reason = TIER_TIERING_FIRST;
 		measure_at(state, sample->now_usec, &step);
 	} else if (result->act == TIER_TIERING_MEASURE) {

@@ -53,8 +53,9 @@ int idle_pages_mark(const struct idle_pages *pages, const uint64_t *frames, size
 		n = same_word(frames, first, count);
 		for (size_t i = 0; i < n; i++)
 			word |= UINT64_C(1) << frames[first + i] % WORD_BITS;
-		if (pwrite(pages->bitmap, &word, sizeof(word), at) != (ssize_t)sizeof(word))
-			return errno ? -errno : -EIO;
+		/* 0: not all of the word's frames are there. */
+		if (pwrite(pages->bitmap, &word, sizeof(word), at) < 0)
+			return -errno;
 	}
 	return 0;
 }

@@ -74,6 +74,7 @@ int tiering_chunks_cut(const struct tiering_pick *pick, struct tiering_chunks *r
 			*chunk = (struct tiering_chunk){
 				.range = {start, end},
 				.pid = piece->pid,
+				.identity = piece->identity,
 				.order = ret->count,
 			};
 		}

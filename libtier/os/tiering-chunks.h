@@ -11,6 +11,7 @@
 struct tiering_chunk {
 	struct damon_range range;
 	int pid;
+	struct process_identity identity;
 	unsigned heap;
 	uint64_t rank; /* lowest first */
 	size_t order;  /* ascending within a process */

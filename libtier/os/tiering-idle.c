@@ -141,22 +141,29 @@ static ssize_t draw_sample(const struct work *work, uint64_t unit, uint64_t *fra
 	return (ssize_t)count;
 }
 
+/*
+ * From one page's mark to its test it is as long as from the first mark to the first test, if both are as fast. What is
+ * on the kernel's lists can be marked, and so was not touched if it still is; what has gone since is nothing.
+ */
 static int measure(const struct work *work, uint64_t window_usec, uint64_t unit,
 		   struct tier_tiering_result *ret)
 {
 	uint64_t frames[SAMPLES], until = 0;
-	bool marked[SAMPLES], idle[SAMPLES];
+	bool idle[SAMPLES];
 	ssize_t count = draw_sample(work, unit, frames);
 	int r = count < 0 ? (int)count : 0;
 
-	r = r ?: idle_pages_mark(&work->idle, frames, (size_t)count);
-	r = r ?: idle_pages_test(&work->idle, frames, (size_t)count, marked);
 	until = now_usec() + window_usec;
+	r = r ?: idle_pages_mark(&work->idle, frames, (size_t)count);
 	for (uint64_t now = now_usec(); r == 0 && now < until; now = now_usec())
 		(void)poll(NULL, 0, (int)((until - now) / 1000) + 1);
 	r = r ?: idle_pages_test(&work->idle, frames, (size_t)count, idle);
 	for (ssize_t i = 0; r == 0 && i < count; i++) {
-		if (!marked[i] || idle[i])
+		uint64_t flags = 0;
+
+		if (!idle[i])
+			r = idle_pages_flags(&work->idle, &frames[i], 1, &flags);
+		if (!(flags & TIERING_KPF_LRU))
 			continue;
 		if (has_frame(&work->fast, frames[i]))
 			ret->touched_fast_bytes += unit;
@@ -189,7 +196,7 @@ int tiering_idle_measure(const struct tier_tiering_nodes *nodes,
 
 /* ---- a pass ------------------------------------------------------------------------------------------------------ */
 
-/* As many pages as a huge one has, and what is known of them. */
+/* As many pages as a huge one has, and what is known of them, by frame. */
 struct window {
 	int pid;
 	uint64_t start;
@@ -199,9 +206,16 @@ struct window {
 	bool idle[TIERING_FOLIO_PAGES];
 };
 
-/* -ESRCH: the process has ended. */
+static int by_frame(const void *a, const void *b)
+{
+	const struct tiering_folio *x = a, *y = b;
+
+	return x->frame < y->frame ? -1 : x->frame > y->frame;
+}
+
+/* Of @from's frames alone; NULL: of all. -ESRCH: the process has ended. */
 static int window_read(const struct work *work, int pagemap, uint64_t start, uint64_t end,
-		       struct window *window)
+		       const struct node_ranges *from, struct window *window)
 {
 	uint64_t base = ROUND_DOWN(start, TIERING_FOLIO_PAGES * FRAME_BYTES);
 	uint64_t entries[TIERING_FOLIO_PAGES], flags[TIERING_FOLIO_PAGES];
@@ -226,9 +240,17 @@ static int window_read(const struct work *work, int pagemap, uint64_t start, uin
 		pages[i].flags = flags[i];
 	}
 	window->start = base;
-	window->count = tiering_folios(pages, count, window->folios);
-	for (size_t i = 0; i < window->count; i++)
-		window->frames[i] = window->folios[i].frame;
+	count = tiering_folios(pages, count, window->folios);
+	/* Those that share a word of the kernel's are then looked at together. */
+	if (count)
+		qsort(window->folios, count, sizeof(*window->folios), by_frame);
+	window->count = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (from && !has_frame(from, window->folios[i].frame))
+			continue;
+		window->frames[window->count] = window->folios[i].frame;
+		window->folios[window->count++] = window->folios[i];
+	}
 	return idle_pages_test(&work->idle, window->frames, window->count, window->idle);
 }
 
@@ -268,34 +290,58 @@ static uint64_t move(const struct window *window, const unsigned *chosen, unsign
 	return moved;
 }
 
-static uint64_t window_move(const struct work *work, const struct tier_tiering_nodes *nodes,
-			    const struct window *window, enum tier_tiering_act act,
-			    uint64_t left_bytes)
+/* @left_bytes: 0 if what comes next is more than that. */
+static uint64_t window_move(const struct window *window, enum tier_tiering_act act, int node,
+			    uint64_t *left_bytes)
 {
-	bool demote = act == TIER_TIERING_DEMOTE;
-	const struct node_ranges *from = demote ? &work->fast : &work->slow;
 	unsigned chosen[TIERING_FOLIO_PAGES], count = 0;
+	uint64_t chosen_bytes = 0, moved;
+	bool full = false;
 
-	for (unsigned i = 0; i < window->count; i++) {
+	for (unsigned i = 0; i < window->count && !full; i++) {
 		uint64_t bytes = (uint64_t)window->folios[i].pages * FRAME_BYTES;
 
-		if (window->idle[i] != demote || bytes > left_bytes ||
-		    !has_frame(from, window->folios[i].frame))
+		if (window->idle[i] != (act == TIER_TIERING_DEMOTE))
 			continue;
-		left_bytes -= bytes;
+		full = chosen_bytes + bytes > *left_bytes;
+		if (full)
+			continue;
+		chosen_bytes += bytes;
 		chosen[count++] = i;
 	}
-	return move(window, chosen, count, __builtin_ctzll(demote ? nodes->slow : nodes->fast));
+	moved = move(window, chosen, count, node);
+	*left_bytes = full && moved == chosen_bytes ? 0 : *left_bytes - moved;
+	return moved;
 }
 
-static int pass_chunk(const struct work *work, const struct tier_tiering_nodes *nodes,
-		      const struct tiering_pick *pick, const struct tier_tiering_step *step,
-		      const struct tiering_chunk *chunk, struct tiering_looks *looks,
-		      uint64_t *moved_bytes)
+/* What a pass has come to. */
+struct pass {
+	const struct work *work;
+	enum tier_tiering_act act;
+	const struct node_ranges *from; /* NULL: it moves nothing */
+	int to;
+	uint64_t left_bytes, moved_bytes, moving_usec;
+	struct tiering_looks looks;
+};
+
+static int pass_window(struct pass *pass, struct window *window)
+{
+	uint64_t begin = now_usec();
+
+	if (!pass->from)
+		return idle_pages_mark(&pass->work->idle, window->frames, window->count);
+	pass->moved_bytes += window_move(window, pass->act, pass->to, &pass->left_bytes);
+	pass->moving_usec += now_usec() - begin;
+	return 0;
+}
+
+/* -ESRCH: its process has ended. */
+static int pass_chunk(struct pass *pass, const struct tiering_chunk *chunk)
 {
 	_cleanup_sysfs_ struct sysfs sysfs = SYSFS_CLOSED;
 	_cleanup_close_ int pagemap = -1;
 	struct window window = {.pid = chunk->pid};
+	struct process_identity now;
 	uint64_t touched = 0;
 	int r = sysfs_open(&sysfs, NULL);
 
@@ -304,61 +350,70 @@ static int pass_chunk(const struct work *work, const struct tier_tiering_nodes *
 	pagemap = sysfs_open_file(&sysfs, O_RDONLY, "proc/%d/pagemap", chunk->pid);
 	if (pagemap < 0)
 		return pagemap;
-	for (uint64_t start = chunk->range.start, end; start < chunk->range.end; start = end) {
+	/* Its number may be another's by now. */
+	if (mover_identify(&sysfs, chunk->pid, &now) != 0 ||
+	    !process_identity_same(&now, &chunk->identity))
+		return -ESRCH;
+	for (uint64_t start = chunk->range.start, end;
+	     start < chunk->range.end && pass->left_bytes >= FRAME_BYTES; start = end) {
 		end = MIN(ROUND_UP(start + 1, TIERING_FOLIO_PAGES * FRAME_BYTES), chunk->range.end);
-		r = window_read(work, pagemap, start, end, &window);
-		if (r)
-			return r;
-		touched += touched_bytes(&window);
-		if (pick->act == TIER_TIERING_FORGET)
-			r = idle_pages_mark(&work->idle, window.frames, window.count);
-		else if (*moved_bytes < step->quota_bytes)
-			*moved_bytes += window_move(work, nodes, &window, pick->act,
-						    step->quota_bytes - *moved_bytes);
+		r = window_read(pass->work, pagemap, start, end, pass->from, &window);
+		touched += r ? 0 : touched_bytes(&window);
+		r = r ?: pass_window(pass, &window);
 		if (r)
 			return r;
 	}
-	if (pick->act != TIER_TIERING_FORGET)
-		return 0;
-	return tiering_looks_add(looks, chunk->pid, chunk->range.start, chunk->range.end, touched);
+	return pass->from ? 0
+			  : tiering_looks_add(&pass->looks, chunk->pid, chunk->range.start,
+					      chunk->range.end, touched);
+}
+
+static void keep_looks(struct tiering_looks *from, struct tiering_looks *to)
+{
+	tiering_looks_sort(from);
+	tiering_looks_done(to);
+	*to = *from;
 }
 
 int tiering_idle_pass(const struct tier_tiering_nodes *nodes, const struct tiering_pick *pick,
 		      const struct tier_tiering_step *step, struct tier_tiering_result *ret,
 		      struct tier_problem *problem)
 {
-	struct tier_tiering_result result = {.act = step->act, .quota_bytes = step->quota_bytes};
 	_cleanup_chunks_ struct tiering_chunks chunks = {};
 	_cleanup_work_ struct work work = WORK_NONE;
-	struct tiering_looks looks = {};
-	uint64_t from = now_usec();
-	bool moves = step->act != TIER_TIERING_FORGET;
+	struct pass pass = {.work = &work, .act = step->act, .left_bytes = UINT64_MAX};
 	int r = begin(nodes, &work, problem);
 
 	if (r)
 		return r;
+	if (step->act != TIER_TIERING_FORGET) {
+		bool demotes = step->act == TIER_TIERING_DEMOTE;
+
+		pass.from = demotes ? &work.fast : &work.slow;
+		pass.to = __builtin_ctzll(demotes ? nodes->slow : nodes->fast);
+		pass.left_bytes = step->quota_bytes;
+	}
 	r = tiering_chunks_cut(pick, &chunks);
 	if (r == 0 && chunks.count)
 		tiering_chunks_deal(pick, &chunks);
-	for (size_t i = 0; i < chunks.count && r == 0; i++) {
-		if (moves && result.moved_bytes + FRAME_BYTES > step->quota_bytes)
-			break;
-		r = pass_chunk(&work, nodes, pick, step, &chunks.chunks[i], &looks,
-			       &result.moved_bytes);
-		/* Its process has ended, or is somebody's by now who must not be looked at. */
+	for (size_t i = 0; i < chunks.count && r == 0 && pass.left_bytes >= FRAME_BYTES; i++) {
+		r = pass_chunk(&pass, &chunks.chunks[i]);
+		/* It has ended, or is somebody's by now who must not be looked at. */
 		if (r == -ESRCH || r == -ENOENT || r == -EACCES || r == -EPERM)
 			r = 0;
 	}
-	if (r == 0 && !moves) {
-		tiering_looks_sort(&looks);
-		tiering_looks_done(&pick->targets->looks);
-		pick->targets->looks = looks;
-	} else {
-		tiering_looks_done(&looks);
-	}
-	if (r)
+	if (r) {
+		tiering_looks_done(&pass.looks);
 		return tier_problem_set(problem, r, "tiering", NULL, "cannot look at what is used");
-	result.elapsed_usec = now_usec() - from;
-	*ret = result;
+	}
+	if (!pass.from)
+		keep_looks(&pass.looks, &pick->targets->looks);
+	*ret = (struct tier_tiering_result){
+		.act = step->act,
+		.quota_bytes = step->quota_bytes,
+		.moved_bytes = pass.moved_bytes,
+		/* What a page costs is asked of it. */
+		.elapsed_usec = pass.moving_usec,
+	};
 	return 0;
 }

@@ -10,6 +10,8 @@ static struct tier_config config;
 static struct tier_node nodes[3];
 static struct tier_topology topology = {.nodes = nodes};
 static bool dry_run;
+static enum tier_mechanism running; /* while there is a process */
+static unsigned pauses;
 static uint64_t now;
 static int idle_code, probe_code, knobs_code, load_code, apply_code, restore_code;
 static unsigned probes, thorough_probes, rescans, looks;
@@ -48,6 +50,17 @@ int monitor_rescan(struct manager *asked)
 {
 	rescans++;
 	return 0;
+}
+
+enum tier_mechanism tiering_running(const struct manager *asked)
+{
+	return manager.tiering ? running : TIER_MECHANISM_NONE;
+}
+
+void tiering_pause(struct manager *asked)
+{
+	pauses++;
+	tiering_kernel_pause(asked);
 }
 
 bool manager_dry_run(const struct manager *asked)
@@ -89,7 +102,7 @@ int __wrap_tier_topology_read(const char *sysroot, struct tier_topology **ret,
 int __wrap_tier_tiering_damon_probe(bool thorough, struct tier_problem *problem);
 int __wrap_tier_tiering_damon_probe(bool thorough, struct tier_problem *problem)
 {
-	CHECK(!manager.tiering);
+	CHECK(!manager.tiering || running != TIER_MECHANISM_DAMON);
 	probes++;
 	thorough_probes += thorough;
 	return probe_code ? tier_problem_set(problem, probe_code, "DAMON", NULL, "is not to be had")
@@ -199,6 +212,8 @@ static void begin(void)
 	now = 1000 * SECOND;
 	probe_code = knobs_code = apply_code = 0;
 	load_code = idle_code = TIER_E_NOT_FOUND;
+	running = TIER_MECHANISM_DAMON;
+	pauses = 0;
 	probes = thorough_probes = rescans = looks = limit = 0;
 	traffic = (struct tier_traffic){};
 	timer = NULL;
@@ -316,17 +331,19 @@ TEST(idle_page_tracking_where_the_kernel_does_neither)
 	CHECK_STR(mechanism(), "idle");
 	CHECK(tiering_by_worker(&manager) && demotes && !on);
 	manager.tiering = (void *)&worker;
+	running = TIER_MECHANISM_IDLE;
 	tiering_heard(&manager, -EIO, &problem);
 	tiering_describe(&manager, &name, &reason);
 	CHECK_HAS(reason, "nor by the kernel: no such file");
-	/* DAMON can be had again: after a minute. */
-	manager.tiering = NULL;
+	/* DAMON can be had again: after a minute, which what it does tells. */
 	probe_code = 0;
-	look(2);
+	tiering_heard(&manager, 0, &problem);
 	CHECK_STR(mechanism(), "idle");
+	CHECK_EQ(rescans, 0);
 	now += 61 * SECOND;
-	look(2);
+	tiering_heard(&manager, 0, &problem);
 	CHECK(by_damon());
+	CHECK_EQ(rescans, 1);
 
 	begin();
 	idle_code = 0;
@@ -334,7 +351,13 @@ TEST(idle_page_tracking_where_the_kernel_does_neither)
 	look(2);
 	CHECK_STR(mechanism(), "idle");
 	CHECK_EQ(probes, 0);
+	/* Beside shared memory, which the kernel would demote to. */
+	nodes[2].type = TIER_MEMORY_SHARED;
+	look(3);
+	CHECK_STR(mechanism(), "idle");
+	CHECK(!demotes);
 	/* One node of each kind, as for DAMON. */
+	nodes[2].type = TIER_MEMORY_LOCAL;
 	look(3);
 	CHECK_STR(mechanism(), "none");
 	CHECK_HAS(told, "tiering-waits: more than one");
@@ -424,10 +447,10 @@ TEST(it_ends_before_what_it_would_disturb)
 	look(2);
 	CHECK(on);
 	/* What comes online, on a kernel that would demote to it. */
-	tiering_before_onlining(&manager, &plan);
+	tiering_before_steps(&manager, &plan);
 	CHECK(on);
 	plan.step_count = 2;
-	tiering_before_onlining(&manager, &plan);
+	tiering_before_steps(&manager, &plan);
 	CHECK(!on);
 	CHECK_EQ(rescans, 1);
 	nodes[2].type = TIER_MEMORY_SWITCHED;
@@ -437,7 +460,7 @@ TEST(it_ends_before_what_it_would_disturb)
 	nodes[2].type_by_kernel = true;
 	look(3);
 	CHECK(on);
-	tiering_before_onlining(&manager, &plan);
+	tiering_before_steps(&manager, &plan);
 	CHECK(on);
 	CHECK_EQ(probes, 0);
 }
@@ -467,9 +490,19 @@ TEST(beside_damon_the_kernel_demotes)
 	manager.sessions = NULL;
 	look(2);
 	CHECK(demotes);
-	tiering_before_onlining(&manager, &plan);
+	tiering_before_steps(&manager, &plan);
 	CHECK(!demotes);
 	CHECK_EQ(rescans, 1);
+	CHECK_EQ(pauses, 0);
+	/* What the daemon itself takes offline must not be filled by anybody. */
+	look(2);
+	steps[0].action = TIER_STEP_OFFLINE;
+	nodes[2].type_by_kernel = true;
+	tiering_before_steps(&manager, &plan);
+	CHECK(!demotes);
+	CHECK_EQ(pauses, 1);
+	CHECK_EQ(rescans, 2);
+	nodes[2].type_by_kernel = false;
 	/* Somebody else's memory came online: DAMON knows where it moves to, reclaim does not. */
 	nodes[2].type = TIER_MEMORY_SHARED;
 	look(3);

@@ -667,20 +667,27 @@ TEST(nodes_that_take_part)
 			.type_by_kernel = true,
 		};
 	topology.node_count = 5;
-	CHECK_EQ(tier_tiering_nodes(&topology, &nodes, &problem), 0);
+	CHECK_EQ(tier_tiering_nodes(&topology, TIER_MECHANISM_DAMON, &nodes, &problem), 0);
 	CHECK_EQ(nodes.fast, 1);
 	CHECK_EQ(nodes.slow, 1U << 4);
 	topology.node_count = 4;
-	CHECK_EQ(tier_tiering_nodes(&topology, &nodes, &problem), TIER_E_NOT_FOUND);
+	CHECK_EQ(tier_tiering_nodes(&topology, TIER_MECHANISM_DAMON, &nodes, &problem),
+		 TIER_E_NOT_FOUND);
 	/* Two of a kind. */
 	topology.node_count = 6;
-	CHECK_EQ(tier_tiering_nodes(&topology, &nodes, &problem), TIER_E_REFUSED);
+	CHECK_EQ(tier_tiering_nodes(&topology, TIER_MECHANISM_DAMON, &nodes, &problem),
+		 TIER_E_REFUSED);
 	array[5].has_memory = false;
 	topology.node_count = 7;
-	CHECK_EQ(tier_tiering_nodes(&topology, &nodes, &problem), TIER_E_REFUSED);
+	CHECK_EQ(tier_tiering_nodes(&topology, TIER_MECHANISM_DAMON, &nodes, &problem),
+		 TIER_E_REFUSED);
 	/* What the kernel does not keep ordinary memory off. */
 	topology.node_count = 5;
 	array[2].type_by_kernel = false;
-	CHECK_EQ(tier_tiering_nodes(&topology, &nodes, &problem), TIER_E_REFUSED);
+	CHECK_EQ(tier_tiering_nodes(&topology, TIER_MECHANISM_DAMON, &nodes, &problem),
+		 TIER_E_REFUSED);
 	CHECK(strstr(problem.text, "node2"));
+	/* Nothing goes there unless it is named. */
+	CHECK_EQ(tier_tiering_nodes(&topology, TIER_MECHANISM_IDLE, &nodes, &problem), 0);
+	CHECK_EQ(nodes.slow, 1U << 4);
 }

@@ -5,7 +5,7 @@ import nodes
 from flying import refused
 from nodes import node_of
 
-SECONDS = 40
+SECONDS = 80
 HOST = ("--dram", "768M", "--cxl", "serial=1,size=256M,window=0", "--cxl", "serial=2,size=512M,window=1")
 KERNEL = "stock"
 CONFIG = ("[Region far]\nMatchSerial=1\nType=switched\nOnline=%s\n[Region own]\nMatchSerial=2\nOnline=movable\n"
@@ -55,6 +55,19 @@ def case_heat(lab):
     told = a.tierctl("heat", "1", "--for", "1s", "--json").json()
     a.run(f"echo Y >{STAT}")
     assert told["outcome"] == "done" and told["snapshots"] > 0, told
+
+
+def case_a_map_in_between(lab):
+    """While a map is taken, the kernel's monitoring cannot begin again; it does afterwards."""
+    a = lab["A"]
+    nodes.configure(a, CONFIG % ("no", "auto"))
+    a.wait_for(f"grep -qx N {STAT}", "the end of the kernel's monitoring", 60)
+    taken = a.start("tierctl", "heat", "1", "--for", "20s", "--json")
+    a.wait_for("! flock -n /run/cxl-tier/heat.lock true", "the map's beginning", 60)
+    nodes.configure(a, CONFIG % ("no", "no"))
+    expect_ended(a)
+    assert taken.wait(120) == 0, taken.text()
+    a.wait_for(f"grep -qx Y {STAT}", "the kernel's monitoring", 90)
 
 
 def case_shared_memory_online(lab):
