@@ -11,7 +11,7 @@
 #define PASS_NSEC	 UINT64_C(2000000000)
 #define PASS_FIRST_BYTES (64 * MIB)
 /* When nothing changes, each measurement takes one part in so many of a processor's time. */
-#define MEASURE_SHARE 250
+#define MEASURE_SHARE 300
 #define COST_MAX_USEC UINT64_C(60000000)
 #define LEAST_BUDGET  64
 /* Rounds are in vain if so many times what was wanted has been moved, and half of that is still wanted. */
