@@ -143,7 +143,7 @@ def prove_cases(top):
     if not os.environ.get("LAB_INSIDE"):
         print("skip cases report what happened: outside of the lab's root")
         return True
-    environment = dict(os.environ, LAB_ID="selftest", LAB_INSTANCE="selftest")
+    environment = dict(os.environ, LAB_ID="selftest", LAB_INSTANCE="selftest", LAB_PATIENCE="1")
     os.makedirs("/run/cxl-tier-lab-selftest", exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="cases.") as directory:
         wrong = []
