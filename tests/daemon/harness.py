@@ -257,14 +257,15 @@ def main(tests):
             try:
                 function(directory)
                 print(f"ok {name}", flush=True)
-            except Exception:
+            except Exception as error:
                 failed += 1
                 traceback.print_exc(file=sys.stdout)
                 for entry in sorted(os.listdir(directory)):
                     if entry.endswith(".log"):
                         with open(f"{directory}/{entry}") as file:
                             print(f"--- {entry}\n{file.read()}---")
-                print(f"not ok {name}", flush=True)
+                reason = " ".join(str(error).split()) or "see above"
+                print(f"not ok {name}: {type(error).__name__}: {reason}", flush=True)
             finally:
                 for process in Daemon.running:
                     process.kill()  # does nothing if it has been waited for

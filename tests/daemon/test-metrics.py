@@ -5,6 +5,7 @@
 test-metrics.py CXL-TIERD PORTAL-FILE CLIENT-CALL [TEST...]; exit 77 without root. TIER_TIERCTL is tierctl.
 """
 
+import contextlib
 import glob
 import json
 import os
@@ -150,7 +151,7 @@ def wakes_up_in(daemon):
     one; 0 if none is set. It is READY before its loop has set any."""
     texts = []
     for path in glob.glob(f"/proc/{daemon.process.pid}/fdinfo/*"):
-        with open(path) as file:
+        with contextlib.suppress(FileNotFoundError), open(path) as file:  # it has closed that one since
             texts.append(file.read())
     return min((int(seconds) for text in texts for seconds in re.findall(r"it_value: \(([1-9]\d*),", text)), default=0)
 
