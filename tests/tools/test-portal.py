@@ -568,10 +568,10 @@ def test_fence(path):
 def test_fence_that_fails(path):
     here = set_up_fence(path)
     with Daemon(here, [seen(path)]):
-        for text, says in (("exit 3\n", "ended with 3"), ("kill -9 $$\n", "ended by signal 9"),
-                           ("sleep 300 & wait\n", "did not end within 1 s")):
+        for text, says, seconds in (("exit 3\n", "ended with 3", 30), ("kill -9 $$\n", "ended by signal 9", 30),
+                                    ("sleep 300 & wait\n", "did not end within 1 s", 1)):
             agent = script(path, text)
-            result = tierctl("portal", "fence", "B", "--agent", agent, "--timeout", "1", **here)
+            result = tierctl("portal", "fence", "B", "--agent", agent, "--timeout", str(seconds), **here)
             assert result.returncode == 1 and says in result.stderr, result
             assert read_fence(path, 0, 1)[1] == 3, "not RETRACTED"
         result = tierctl("portal", "fence", "B", "--agent", "/nonexistent/agent", **here)
