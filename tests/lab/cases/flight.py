@@ -126,7 +126,7 @@ def case_cancelled_while_moving(lab):
     """Ctrl-C: consistent, resumed, everything given back."""
     a, b = lab["A"], lab["B"]
     receiver = receive(b)
-    sender = a.start("sh", "-c", f"echo $$ >/run/send.pid; exec tierctl send {NAME} --to B --rate 16M --json")
+    sender = a.start("sh", "-c", f"echo $$ >/run/send.pid; exec tierctl send {NAME} --to B --rate 4M --json")
     wait_stage(sender, "moving")
     a.run("kill -INT $(cat /run/send.pid)")
     assert sender.wait(90) == 1, sender.text()
@@ -149,7 +149,7 @@ def case_tool_killed_while_moving(lab):
     a, b = lab["A"], lab["B"]
     _recover(a, "no")
     receiver = receive(b)
-    sender = a.start("sh", "-c", f"echo $$ >/run/send.pid; exec tierctl send {NAME} --to B --rate 16M --json")
+    sender = a.start("sh", "-c", f"echo $$ >/run/send.pid; exec tierctl send {NAME} --to B --rate 4M --json")
     wait_stage(sender, "moving")
     a.run("kill -KILL $(cat /run/send.pid)")
     sender.wait(60)
@@ -168,7 +168,7 @@ def case_settle_leaves_a_living_flight_alone(lab):
     """Also when the daemon has restarted and does not know any more who carries it out."""
     a, b = lab["A"], lab["B"]
     receiver = receive(b)
-    sender = a.start("sh", "-c", f"echo $$ >/run/send.pid; exec tierctl send {NAME} --to B --rate 8M --json")
+    sender = a.start("sh", "-c", f"echo $$ >/run/send.pid; exec tierctl send {NAME} --to B --rate 2M --json")
     wait_stage(sender, "moving")
     refused(a.tierctl("settle", NAME, check=False), NAME, "carrying its flight out")
     a.stop_daemon()
@@ -238,7 +238,7 @@ def case_damaged_manifest(lab):
 def case_vm_exits_during_the_flight(lab):
     a, b = lab["A"], lab["B"]
     receiver = receive(b)
-    sender = a.start("tierctl", "send", NAME, "--to", "B", "--rate", "16M", "--json")
+    sender = a.start("tierctl", "send", NAME, "--to", "B", "--rate", "4M", "--json")
     wait_stage(sender, "moving")
     a.run(f"pkill -KILL -x cxl-tier:{NAME}")
     assert sender.wait(120) == 1, sender.text()

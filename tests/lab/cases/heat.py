@@ -104,7 +104,7 @@ def case_process(lab):
     assert f"process {pid}" in picture.find(f"{_SVG}title").text
     lines = shown.out.splitlines()
     assert lines[0].startswith(f"process {pid} (warm): ") and "\033" not in shown.out, shown.out
-    drawn = [line for line in lines if re.fullmatch(r"[0-9a-f]{16} \|[ .:=+*#%@?-]{8,16}\| +[0-9.]+", line)]
+    drawn = [line for line in lines if re.fullmatch(r"[0-9a-f]{16} \|[ .:=+*#%@?-]{1,16}\| +[0-9.]+", line)]
     assert 1 <= len(drawn) <= 8 and any("@" in line for line in drawn), shown.out
     assert "100%" in shown.err, shown.err
     expect_nothing_left(a)
@@ -130,7 +130,7 @@ def case_cgroup(lab):
     a = lab["A"]
     evil = "\033]0;<b>&\"\a"
     with cgroup(a, "warm") as within, load(a, within) as (first, _, end):
-        stream = a.start("tierctl", "heat", f"/{within}", "--for", "20s", "--rows", "60", "--json", "--svg", "/tmp/group.svg")
+        stream = a.start("tierctl", "heat", f"/{within}", "--for", "40s", "--rows", "60", "--json", "--svg", "/tmp/group.svg")
         await_map(a)
         with load(a, within, evil) as (second, _, other_end):
             stream.wait(120)

