@@ -50,6 +50,7 @@ const char *tier_mechanism_name(enum tier_mechanism mechanism);
  * @act: which
  * @touched_fast_bytes, @touched_slow_bytes: of a measurement: what was touched in the window, by where it
  *                                           is; scaled from the sample to the group
+ * @half_fast_bytes, @half_slow_bytes: ... in half the window: the mean of its two halves, each with a sample of its own
  * @unit_bytes: of a measurement: for how much of memory one page of the sample stands
  * @quota_bytes: of a pass: as asked for, as far as the bounds of groups allowed it
  * @moved_bytes: of a pass: what has moved
@@ -59,6 +60,7 @@ const char *tier_mechanism_name(enum tier_mechanism mechanism);
 struct tier_tiering_result {
 	enum tier_tiering_act act;
 	uint64_t touched_fast_bytes, touched_slow_bytes;
+	uint64_t half_fast_bytes, half_slow_bytes;
 	uint64_t unit_bytes;
 	uint64_t quota_bytes;
 	uint64_t moved_bytes;
@@ -107,7 +109,6 @@ struct tier_tiering_sample {
 struct tier_tiering_evidence {
 	int64_t hot_bytes; /* what is hot on slow nodes, summed up */
 	uint64_t hits;	   /* the sum's variance, in units of the sample */
-	uint64_t stutter;  /* ... by what the load does itself */
 	uint64_t weight;   /* of all of them, 1024 for the last */
 };
 
@@ -120,36 +121,37 @@ struct tier_tiering_state {
 	bool searching;	       /* another window is sought */
 	unsigned tried;	       /* so many were tried, each half of the one before */
 	uint64_t first_usec;   /* the first of them */
-	uint64_t tried_bytes[TIER_TIERING_TRIES]; /* what was touched in them, on average */
-	unsigned times;				  /* that the newest of them was tried */
-	uint64_t times_bytes;			  /* what was touched in all of these */
-	uint64_t times_squares;			  /* of the same, in units */
-	unsigned tried_error[TIER_TIERING_TRIES]; /* its standard deviation, per mille of it */
-	unsigned stutter;	      /* a measurement's, per mille, beyond the sample's chance */
+	uint64_t tried_bytes
+		[TIER_TIERING_TRIES]; /* what was touched in them, all measurements together */
+	uint64_t tried_half_bytes[TIER_TIERING_TRIES]; /* ... and in half of them */
+	unsigned tried_times[TIER_TIERING_TRIES];
 	uint64_t usual_touched_bytes; /* what was in the one that was chosen */
 	uint64_t gap_usec;	    /* between the last two measurements; 0: they follow a round */
 	uint64_t budget_bytes;	    /* at most so much is promoted in a round */
 	bool confirmed;		    /* the demand was seen twice */
 	uint64_t unit_bytes;	    /* of the last measurement's sample */
-	bool halved;		    /* the last measurement is in half the window */
+	bool halved;		    /* the last measurement is of the window's halves, too */
 	uint64_t touched_bytes;	    /* on slow nodes, in the whole window */
 	uint64_t touched_all_bytes; /* ... and on fast nodes, too */
 	struct tier_tiering_evidence evidence;
-	uint64_t quiet_bytes;  /* touched on slow nodes when nothing of it was hot; 0: not known */
-	unsigned quiet_times;  /* that it was the same since, and half the window left out */
-	unsigned looks;	       /* so many measurements more may follow at once, if in doubt */
-	bool in_doubt;	       /* there may be more that is hot than what can be told from chance */
-	uint64_t demand_bytes; /* of that, what is hot */
-	bool judge;	       /* a round was made since */
-	uint64_t before_bytes; /* the demand before that round */
-	uint64_t moved_bytes;  /* promoted since */
-	uint64_t aim_bytes;    /* the demand of which half is to have come */
-	uint64_t aimed_bytes;  /* when twice as much has been moved */
-	uint64_t usual_bytes;  /* a demand that moves have not lessened; 0: none */
-	bool made_room;	       /* what is hot is next */
-	bool for_over;	       /* the round is for what is beyond a DramMax */
-	uint64_t over_gap_usec;	    /* how long that rests, since it is all in use */
-	uint64_t over_at_usec;	    /* not before that */
+	uint64_t quiet_bytes;	/* touched on slow nodes when nothing of it was hot; 0: not known */
+	unsigned quiet_times;	/* that it was the same since, and half the window left out */
+	bool changed;		/* since it was quiet, and nothing hot was found yet */
+	uint64_t search_usec;	/* for that no window is sought before then */
+	unsigned looks;		/* so many measurements more may follow at once, if in doubt */
+	uint64_t doubt_bytes;	/* so much may be hot, with what cannot be told from chance */
+	uint64_t demand_bytes;	/* of that, what is hot */
+	bool judge;		/* a round was made since */
+	uint64_t before_bytes;	/* the demand before that round */
+	uint64_t moved_bytes;	/* promoted since */
+	uint64_t aim_bytes;	/* the demand of which half is to have come */
+	uint64_t aimed_bytes;	/* when twice as much has been moved */
+	uint64_t usual_bytes;	/* a demand that moves have not lessened; 0: none */
+	bool made_room;		/* what is hot is next */
+	uint64_t forgot_usec;	/* what was touched since then is known; 0: nothing is */
+	bool for_over;		/* the round is for what is beyond a DramMax */
+	uint64_t over_gap_usec; /* how long that rests, since it is all in use */
+	uint64_t over_at_usec;	/* not before that */
 	uint64_t over_seen_bytes;   /* so much it was then; if it is more, at once */
 	bool over_last;		    /* the last round was for it, and the next is for what is hot */
 	uint64_t page_cost_nsec;    /* of moving a page, measured; 0: not known */
@@ -159,7 +161,6 @@ struct tier_tiering_state {
 enum tier_tiering_reason {
 	TIER_TIERING_FIRST,	/* nothing is known of the group yet */
 	TIER_TIERING_FITTING,	/* another window shows better what is hot */
-	TIER_TIERING_HALF,	/* how much of it is touched in half the window, too */
 	TIER_TIERING_QUIET,	/* what is hot is in fast memory */
 	TIER_TIERING_WANTED,	/* there is something hot on slow nodes */
 	TIER_TIERING_ROOM,	/* room is made for it */
@@ -177,6 +178,7 @@ enum tier_tiering_reason {
  * @act: what
  * @at_usec: when, of CLOCK_MONOTONIC
  * @window_usec: how long a measurement takes
+ * @halves: it is of the window's halves, too
  * @quota_bytes: at most so much is moved by a pass
  * @room_bytes: of these, what a demotion is to make room for, apart from the bounds of groups
  * @reason: why
@@ -185,6 +187,7 @@ struct tier_tiering_step {
 	enum tier_tiering_act act;
 	uint64_t at_usec;
 	uint64_t window_usec;
+	bool halves;
 	uint64_t quota_bytes, room_bytes;
 	enum tier_tiering_reason reason;
 };

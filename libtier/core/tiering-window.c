@@ -13,9 +13,9 @@
 #define LEAST_PERCENT 30
 #define LEAST_HITS    50
 /* A window is tried for so long, all its measurements together, but at least and at most so many times. */
-#define TRY_USEC  UINT64_C(3000000)
+#define TRY_USEC  UINT64_C(1500000)
 #define TRY_LEAST 2
-#define TRY_MOST  8
+#define TRY_MOST  4
 
 uint64_t tiering_window_min(const struct tier_tiering_policy *policy)
 {
@@ -50,15 +50,17 @@ void tiering_window_search(const struct tier_tiering_policy *policy,
 {
 	state->window_usec = MIN(WINDOW_FIRST_USEC, window_max(policy, sample, state));
 	state->searching = true;
-	state->tried = state->times = 0;
-	state->times_bytes = state->times_squares = 0;
+	state->tried = 0;
+	memset(state->tried_bytes, 0, sizeof(state->tried_bytes));
+	memset(state->tried_half_bytes, 0, sizeof(state->tried_half_bytes));
+	memset(state->tried_times, 0, sizeof(state->tried_times));
 	state->evidence = (struct tier_tiering_evidence){};
 	state->quiet_bytes = 0;
 	state->usual_bytes = 0;
 	state->moved_bytes = 0;
 	/* What was learned of other pages. */
 	state->aim_bytes = state->aimed_bytes = 0;
-	state->judge = state->confirmed = false;
+	state->judge = state->confirmed = state->changed = false;
 	state->budget_bytes = MAX(state->budget_bytes, first_budget(policy, sample));
 }
 
@@ -76,28 +78,6 @@ uint64_t tiering_if_alike(uint64_t touched_bytes, uint64_t all_bytes)
 }
 
 /*
- * By what one measurement differed from the other: in a load that stutters, by more than the sample's chance, below
- * which it never is.
- */
-static unsigned error_of(const struct tier_tiering_state *state, uint64_t unit)
-{
-	uint64_t times = state->times, sum = MAX(state->times_bytes / unit, 1);
-	uint64_t spread = saturating_sub(times * state->times_squares, sum * sum);
-	uint64_t variance = MAX(spread / (times - 1), sum);
-
-	return (unsigned)MIN(1000 * square_root(variance) / sum, 1000);
-}
-
-/* The same for one measurement, and without the sample's chance. */
-static unsigned stutter_of(const struct tier_tiering_state *state, unsigned i, uint64_t unit)
-{
-	uint64_t times = times_of(state->first_usec >> i), error = state->tried_error[i];
-	uint64_t hits = MAX(state->tried_bytes[i] / unit, 1);
-
-	return (unsigned)square_root(saturating_sub(error * error * times, 1000000 / hits));
-}
-
-/*
  * Of the windows that were tried, the half of that in which the largest part is of pages that are touched more often
  * than the rest; in doubt the longer one.
  */
@@ -105,25 +85,29 @@ static void choose(struct tier_tiering_state *state, uint64_t all_bytes, uint64_
 {
 	uint64_t best_percent = LEAST_PERCENT;
 	unsigned best = 0;
+	bool found = false;
 
-	for (unsigned i = 0; i + 1 < state->tried; i++) {
-		uint64_t whole = state->tried_bytes[i], half = state->tried_bytes[i + 1];
+	for (unsigned i = 0; i < state->tried; i++) {
+		uint64_t times = state->tried_times[i];
+		uint64_t whole = state->tried_bytes[i] / times;
+		uint64_t half = state->tried_half_bytes[i] / times;
 		uint64_t alike = all_bytes / 1024 * tiering_if_alike(whole, all_bytes);
 		uint64_t percent = saturating_sub(2 * half, whole + alike) / MAX(whole / 100, 1);
-		uint64_t errors[2] = {state->tried_error[i], state->tried_error[i + 1]};
-		uint64_t error = square_root(errors[0] * errors[0] + errors[1] * errors[1]);
+		/* About its standard deviation. */
+		uint64_t hits = MAX(whole / unit_bytes * times, 1);
+		uint64_t error = found ? 200 / square_root(hits) : 0;
 
 		/* Of few pages there is no telling; of more, it may be off by so much. */
-		if (half < LEAST_HITS * unit_bytes || percent <= best_percent + error / 5)
+		if (half < LEAST_HITS * unit_bytes || percent <= best_percent + error)
 			continue;
 		best_percent = percent;
-		best = i + 1;
+		best = i;
+		found = true;
 	}
-	state->stutter =
-		stutter_of(state, MIN(best + 1, state->tried - 1), MAX(unit_bytes, PAGE_BYTES));
 	state->evidence = (struct tier_tiering_evidence){};
-	state->window_usec = state->first_usec >> best;
-	state->usual_touched_bytes = state->tried_bytes[best];
+	state->window_usec = state->first_usec >> (found ? best + 1 : 0);
+	state->usual_touched_bytes = (found ? state->tried_half_bytes : state->tried_bytes)[best] /
+				     state->tried_times[best];
 	state->searching = false;
 	state->tried = 0;
 }
@@ -136,36 +120,37 @@ static void choose(struct tier_tiering_state *state, uint64_t all_bytes, uint64_
  * measured several times, the shorter ones more often.
  */
 void tiering_window_try(const struct tier_tiering_policy *policy,
-			const struct tier_tiering_sample *sample, uint64_t touched_bytes,
-			uint64_t unit_bytes, struct tier_tiering_state *state)
+			const struct tier_tiering_sample *sample,
+			const struct tier_tiering_result *result, struct tier_tiering_state *state)
 {
 	uint64_t group = sample->group_fast_bytes + sample->group_slow_bytes;
 	uint64_t fits = MAX(MIN(fast_share(policy, sample) / 2 * 3, group / 2), MIB);
-	uint64_t shortest = tiering_window_min(policy), unit = MAX(unit_bytes, PAGE_BYTES);
+	uint64_t shortest = tiering_window_min(policy), unit = MAX(result->unit_bytes, PAGE_BYTES);
+	uint64_t touched_bytes = result->touched_fast_bytes + result->touched_slow_bytes;
+	unsigned i;
 
-	if (state->tried == 0 && state->times == 0 && touched_bytes > fits + fits / 4 &&
-	    state->window_usec > shortest) {
+	if (state->tried == 0 && touched_bytes > fits + fits / 4 && state->window_usec > shortest) {
 		uint64_t window = state->window_usec * (fits / KIB) / (touched_bytes / KIB);
 
 		/* At once at most by a factor of 8: the pages are no linear function of the time. */
 		state->window_usec = MAX(MAX(window, state->window_usec / 8), shortest);
 		return;
 	}
-	if (state->tried == 0)
+	if (state->tried == 0) {
 		state->first_usec = state->window_usec;
-	state->times_bytes += touched_bytes;
-	state->times_squares += (touched_bytes / unit) * (touched_bytes / unit);
-	if (++state->times < times_of(state->window_usec))
+		state->tried = 1;
+	}
+	i = state->tried - 1;
+	state->tried_bytes[i] += touched_bytes;
+	state->tried_half_bytes[i] += result->half_fast_bytes + result->half_slow_bytes;
+	if (++state->tried_times[i] < times_of(state->window_usec))
 		return;
-	state->tried_error[state->tried] = error_of(state, unit);
-	state->tried_bytes[state->tried++] = state->times_bytes / state->times;
-	state->times = 0;
-	state->times_bytes = state->times_squares = 0;
 	if (state->tried < TIER_TIERING_TRIES && state->window_usec / 2 >= shortest) {
 		state->window_usec /= 2;
+		state->tried++;
 		return;
 	}
-	choose(state, group, unit_bytes);
+	choose(state, group, unit);
 }
 
 bool tiering_window_is_off(const struct tier_tiering_state *state, uint64_t touched_bytes,

@@ -13,10 +13,10 @@
 void tiering_window_search(const struct tier_tiering_policy *policy,
 			   const struct tier_tiering_sample *sample,
 			   struct tier_tiering_state *state);
-/* @touched_bytes in @state->window_usec, which is the one to try next, or the one that was chosen. */
+/* @result: of @state->window_usec and its halves. Then that is the one to try next, or the one that was chosen. */
 void tiering_window_try(const struct tier_tiering_policy *policy,
-			const struct tier_tiering_sample *sample, uint64_t touched_bytes,
-			uint64_t unit_bytes, struct tier_tiering_state *state);
+			const struct tier_tiering_sample *sample,
+			const struct tier_tiering_result *result, struct tier_tiering_state *state);
 /* The rates are no longer what they were when the window was chosen. */
 bool tiering_window_is_off(const struct tier_tiering_state *state, uint64_t touched_bytes,
 			   uint64_t little);

@@ -16,6 +16,8 @@
 #define LEAST_BUDGET  64
 /* Rounds are in vain if so many times what was wanted has been moved, and half of that is still wanted. */
 #define VAIN 2
+/* A window in which nothing is hot though something has changed is sought anew, but not more often than that. */
+#define SEARCH_USEC UINT64_C(30000000)
 /* When it has found nothing hot, it looks at the whole window alone for so many times, unless that shows otherwise. */
 #define QUIET_TIMES 3
 /* After a round, and when there is something hot, so many measurements follow at once while there is doubt. */
@@ -30,6 +32,13 @@ static uint64_t trifle(const struct tier_tiering_policy *policy,
 		       const struct tier_tiering_sample *sample)
 {
 	return MAX(MIB / 2, fast_share(policy, sample) / 64);
+}
+
+/* Less than that is not worth a round. */
+static uint64_t little_demand(const struct tier_tiering_policy *policy,
+			      const struct tier_tiering_sample *sample)
+{
+	return MAX(MIB / 4, fast_share(policy, sample) / 64);
 }
 
 /* What the group may still take of fast memory. */
@@ -66,10 +75,11 @@ static void take_costs(const struct tier_tiering_result *result, struct tier_tie
 {
 	uint64_t pages = result->moved_bytes / PAGE_BYTES;
 
-	if (result->act == TIER_TIERING_MEASURE)
+	/* When nothing changes, halves are rare. */
+	if (result->act == TIER_TIERING_MEASURE && !state->halved)
 		state->measure_cost_usec =
 			follow(state->measure_cost_usec, MIN(result->cpu_usec, COST_MAX_USEC));
-	else if (pages >= 256)
+	else if (result->act != TIER_TIERING_MEASURE && pages >= 256)
 		state->page_cost_nsec =
 			MAX(follow(state->page_cost_nsec, result->elapsed_usec * 1000 / pages), 1);
 }
@@ -80,6 +90,14 @@ static void measure_at(const struct tier_tiering_state *state, uint64_t at_usec,
 	step->act = TIER_TIERING_MEASURE;
 	step->at_usec = at_usec;
 	step->window_usec = state->window_usec;
+	step->halves = state->halved;
+}
+
+static void measure_now(const struct tier_tiering_sample *sample, struct tier_tiering_state *state,
+			struct tier_tiering_step *step)
+{
+	state->halved = true;
+	measure_at(state, sample->now_usec, step);
 }
 
 static void rest(const struct tier_tiering_policy *policy, const struct tier_tiering_sample *sample,
@@ -89,6 +107,7 @@ static void rest(const struct tier_tiering_policy *policy, const struct tier_tie
 
 	state->gap_usec =
 		clamp(2 * state->gap_usec, MIN(COLD_FIRST * state->window_usec, most), most);
+	state->halved = false;
 	measure_at(state, sample->now_usec + state->gap_usec, step);
 }
 
@@ -106,37 +125,31 @@ static uint64_t if_all_were_alike(const struct tier_tiering_sample *sample,
 
 /*
  * Of what was touched on slow nodes, that which is hot. Of pages that are touched now and then, half as many
- * are in half the window; those that are touched all the time are in it as well as in the whole. So twice the
- * half, less the whole, has these alone: 2 (1 - exp(-rs/2)) - (1 - exp(-rs)) of the pages that are touched
- * with rate r, which is 0.002 for rs = 0.1, and 0.75 for rs = 4. 0 if it may be chance.
+ * are in each half of the window; those that are touched all the time are in both. So the two halves, less the whole,
+ * have these alone: (1 - exp(-ra)) (1 - exp(-rb)) of the pages that are touched with rate r while the load runs, for a
+ * seconds in the one half and for b in the other. For r(a + b) = 0.1 that is 0.002 at most, for 4 it is 0.75. 0 if it may
+ * be chance.
  *
  * Measurements between which nothing was moved count together, the older ones less and less: what one cannot
  * tell from chance, four can.
- *
- * A load that stutters differs from one measurement to the next by more than that. So far as that may be, it is
- * looked at again; but most of it is not waited for, since it would be for ever: a round that was in vain is
- * judged, and another one smaller.
  */
 static uint64_t hot_of(const struct tier_tiering_sample *sample, struct tier_tiering_state *state,
-		       uint64_t half_bytes, uint64_t unit_bytes, uint64_t enough_bytes)
+		       uint64_t half_bytes, uint64_t unit_bytes)
 {
 	uint64_t unit = MAX(unit_bytes, PAGE_BYTES), whole_bytes = state->touched_bytes;
 	uint64_t half = half_bytes / unit, whole = whole_bytes / unit;
 	struct tier_tiering_evidence *e = &state->evidence;
-	int64_t chance, doubt;
+	int64_t chance, most;
 
 	e->hot_bytes = e->hot_bytes * 7 / 8 + 2 * (int64_t)half_bytes - (int64_t)whole_bytes -
 		       (int64_t)if_all_were_alike(sample, state);
 	/* The variance, in units. */
-	e->hits = e->hits * 49 / 64 + 4 * half + whole;
-	e->stutter = e->stutter * 49 / 64 +
-		     state->stutter * state->stutter * (4 * half * half + whole * whole) / 1000000;
+	e->hits = e->hits * 49 / 64 + 2 * half + whole;
 	e->weight = e->weight * 7 / 8 + 1024;
 	/* Two standard deviations. */
-	chance = (int64_t)(2 * square_root(e->hits + e->stutter / 8) * unit);
-	doubt = (int64_t)(2 * square_root(e->hits + e->stutter) * unit);
-	state->in_doubt =
-		(e->hot_bytes + doubt) / (int64_t)e->weight * 1024 > (int64_t)enough_bytes;
+	chance = (int64_t)(2 * square_root(e->hits) * unit);
+	most = (e->hot_bytes + chance) / (int64_t)e->weight * 1024;
+	state->doubt_bytes = most > 0 ? (uint64_t)most : 0;
 	if (e->hot_bytes <= chance)
 		return 0;
 	return (uint64_t)e->hot_bytes / e->weight * 1024;
@@ -203,7 +216,7 @@ static bool over_is_due(const struct tier_tiering_policy *policy,
 	if (policy->never_demote || sample->over_bytes < PAGE_BYTES)
 		return false;
 	/* What is hot elsewhere waits for one round of it, not for all. */
-	if (state->over_last && state->demand_bytes > trifle(policy, sample))
+	if (state->over_last && state->demand_bytes > little_demand(policy, sample))
 		return false;
 	return sample->now_usec >= state->over_at_usec ||
 	       sample->over_bytes > state->over_seen_bytes / 4 * 5 + MIB;
@@ -237,7 +250,60 @@ static void after_over(const struct tier_tiering_policy *policy,
 		state->over_gap_usec = clamp(2 * state->over_gap_usec, gap, OVER_GAPS * gap);
 	state->over_at_usec = sample->now_usec + state->over_gap_usec;
 	step->reason = TIER_TIERING_MOVED;
-	measure_at(state, sample->now_usec, step);
+	measure_now(sample, state, step);
+}
+
+static bool is_urgent(const struct tier_tiering_policy *policy,
+		      const struct tier_tiering_sample *sample,
+		      const struct tier_tiering_state *state)
+{
+	return state->demand_bytes > fast_share(policy, sample) / URGENT;
+}
+
+/* What to fetch: what is hot, and what will be touched meanwhile by chance. */
+static uint64_t to_fetch(const struct tier_tiering_policy *policy,
+			 const struct tier_tiering_sample *sample,
+			 const struct tier_tiering_state *state)
+{
+	if (is_urgent(policy, sample, state) && state->demand_bytes > state->touched_bytes / MOSTLY)
+		return state->touched_bytes;
+	return MIN(state->touched_bytes, state->demand_bytes / 2 * 3);
+}
+
+/* False: there is enough, or none is to be had. @since_usec: what was not touched since then can be told. */
+static bool make_room(const struct tier_tiering_policy *policy,
+		      const struct tier_tiering_sample *sample, struct tier_tiering_state *state,
+		      uint64_t since_usec, struct tier_tiering_step *step)
+{
+	/* What is touched by chance is moved as well. */
+	uint64_t fetched = to_fetch(policy, sample, state);
+	uint64_t wanted = MIN(fetched, state->budget_bytes) + trifle(policy, sample);
+	uint64_t can = MIN(saturating_sub(sample->group_fast_bytes, policy->min_fast_bytes),
+			   saturating_sub(sample->slow_free_bytes, trifle(policy, sample)));
+	uint64_t lacking = saturating_sub(wanted, room(policy, sample));
+	unsigned windows = state->cold_windows;
+	uint64_t quota = MIN(MAX(lacking, MIN(sample->tight_bytes, wanted)), can);
+
+	quota = MIN(quota, pass_limit(state));
+	if (policy->never_demote || quota < PAGE_BYTES)
+		return false;
+	step->act = TIER_TIERING_DEMOTE;
+	step->quota_bytes = quota;
+	step->room_bytes = MIN(lacking, quota);
+	step->reason = TIER_TIERING_ROOM;
+	/* When much is wanted, the coldest is not waited for. */
+	if (is_urgent(policy, sample, state))
+		windows = MIN(windows, COLD_FIRST);
+	step->at_usec = MAX(sample->now_usec, since_usec + windows * state->window_usec);
+	return true;
+}
+
+/* What was touched since the last pass, of what takes part, is known, and it has not been too long. */
+static bool is_known(const struct tier_tiering_sample *sample,
+		     const struct tier_tiering_state *state)
+{
+	return state->forgot_usec && sample->now_usec >= state->forgot_usec &&
+	       sample->now_usec - state->forgot_usec <= state->cold_windows * state->window_usec;
 }
 
 /* A round, unless what is hot is where it is to be, or cannot be brought there. */
@@ -245,7 +311,7 @@ static void decide(const struct tier_tiering_policy *policy,
 		   const struct tier_tiering_sample *sample, struct tier_tiering_state *state,
 		   struct tier_tiering_step *step)
 {
-	uint64_t little = trifle(policy, sample);
+	uint64_t little = little_demand(policy, sample);
 
 	judge(policy, sample, state);
 	state->over_last &= state->demand_bytes > little;
@@ -256,17 +322,28 @@ static void decide(const struct tier_tiering_policy *policy,
 		step->at_usec = sample->now_usec;
 		return;
 	}
-	if (state->demand_bytes <= little && state->in_doubt && state->looks) {
+	if (state->demand_bytes <= little && state->doubt_bytes > little && state->looks) {
 		state->looks--;
 		state->quiet_bytes = 0;
 		step->reason = TIER_TIERING_DOUBT;
-		measure_at(state, sample->now_usec, step);
+		measure_now(sample, state, step);
+		return;
+	}
+	if (state->demand_bytes <= little && state->changed && state->halved &&
+	    sample->now_usec >= state->search_usec) {
+		/* Something has, and in this window nothing of it is hot: perhaps in another one. */
+		state->search_usec = sample->now_usec + SEARCH_USEC;
+		state->looks = LOOKS;
+		tiering_window_search(policy, sample, state);
+		step->reason = TIER_TIERING_FITTING;
+		measure_now(sample, state, step);
 		return;
 	}
 	if (state->demand_bytes <= little) {
+		state->changed = false;
 		state->usual_bytes = 0;
 		state->confirmed = false;
-		state->quiet_bytes = state->in_doubt ? 0 : state->touched_bytes;
+		state->quiet_bytes = state->doubt_bytes > 2 * little ? 0 : state->touched_bytes;
 		state->quiet_times = 0;
 		step->reason = TIER_TIERING_QUIET;
 		rest(policy, sample, state, step);
@@ -287,7 +364,7 @@ static void decide(const struct tier_tiering_policy *policy,
 		state->looks = LOOKS;
 		state->evidence = (struct tier_tiering_evidence){};
 		step->reason = TIER_TIERING_WANTED;
-		measure_at(state, sample->now_usec, step);
+		measure_now(sample, state, step);
 		return;
 	}
 	if (state->usual_bytes)
@@ -297,6 +374,8 @@ static void decide(const struct tier_tiering_policy *policy,
 	state->gap_usec = 0;
 	state->before_bytes = state->demand_bytes;
 	state->judge = true;
+	if (is_known(sample, state) && make_room(policy, sample, state, state->forgot_usec, step))
+		return;
 	step->act = TIER_TIERING_FORGET;
 	step->reason = TIER_TIERING_WANTED;
 	step->at_usec = sample->now_usec;
@@ -309,8 +388,19 @@ static bool is_as_it_was(const struct tier_tiering_state *state, uint64_t slow_b
 	uint64_t before = state->quiet_bytes;
 	uint64_t difference = slow_bytes > before ? slow_bytes - before : before - slow_bytes;
 
-	return before && state->quiet_times < QUIET_TIMES && !state->judge &&
+	return before && !state->judge &&
 	       difference <= 2 * square_root((slow_bytes + before) / unit) * unit;
+}
+
+/* It was at rest, and is looked at closely now. What was seen before a change says nothing of what is now. */
+static void wake(struct tier_tiering_state *state, bool changed)
+{
+	state->quiet_times = 0;
+	if (!changed)
+		return;
+	state->changed = true;
+	state->looks = LOOKS;
+	state->evidence = (struct tier_tiering_evidence){};
 }
 
 static void after_measurement(const struct tier_tiering_policy *policy,
@@ -318,19 +408,13 @@ static void after_measurement(const struct tier_tiering_policy *policy,
 			      const struct tier_tiering_result *result,
 			      struct tier_tiering_state *state, struct tier_tiering_step *step)
 {
-	uint64_t slow = result->touched_slow_bytes, little = trifle(policy, sample);
+	uint64_t slow = result->touched_slow_bytes, little = little_demand(policy, sample);
 	uint64_t touched = result->touched_fast_bytes + slow;
-	bool searching = state->searching;
+	bool searching = state->searching, as_it_was;
 
 	state->unit_bytes = result->unit_bytes;
-	if (state->halved) {
-		state->halved = false;
-		state->demand_bytes = hot_of(sample, state, slow, result->unit_bytes, 2 * little);
-		decide(policy, sample, state, step);
-		return;
-	}
 	if (searching) {
-		tiering_window_try(policy, sample, touched, result->unit_bytes, state);
+		tiering_window_try(policy, sample, result, state);
 	} else if (state->moved_bytes == 0 && tiering_window_is_off(state, touched, little)) {
 		tiering_window_search(policy, sample, state);
 		searching = true;
@@ -338,12 +422,13 @@ static void after_measurement(const struct tier_tiering_policy *policy,
 	if (searching) {
 		state->looks = LOOKS;
 		step->reason = TIER_TIERING_FITTING;
-		measure_at(state, sample->now_usec, step);
+		measure_now(sample, state, step);
 		return;
 	}
 	state->touched_bytes = slow;
 	state->touched_all_bytes = touched;
-	if (is_as_it_was(state, slow) && !over_is_due(policy, sample, state)) {
+	as_it_was = is_as_it_was(state, slow);
+	if (as_it_was && state->quiet_times < QUIET_TIMES && !over_is_due(policy, sample, state)) {
 		state->quiet_times++;
 		step->reason = TIER_TIERING_QUIET;
 		rest(policy, sample, state, step);
@@ -351,31 +436,18 @@ static void after_measurement(const struct tier_tiering_policy *policy,
 	}
 	if (slow <= little) {
 		state->demand_bytes = slow;
-		state->in_doubt = false;
+		state->doubt_bytes = 0;
 		decide(policy, sample, state, step);
 		return;
 	}
-	state->halved = true;
-	step->reason = TIER_TIERING_HALF;
-	measure_at(state, sample->now_usec, step);
-	step->window_usec = MAX(step->window_usec / 2, 1000);
-}
-
-static bool is_urgent(const struct tier_tiering_policy *policy,
-		      const struct tier_tiering_sample *sample,
-		      const struct tier_tiering_state *state)
-{
-	return state->demand_bytes > fast_share(policy, sample) / URGENT;
-}
-
-/* What to fetch: what is hot, and what will be touched meanwhile by chance. */
-static uint64_t to_fetch(const struct tier_tiering_policy *policy,
-			 const struct tier_tiering_sample *sample,
-			 const struct tier_tiering_state *state)
-{
-	if (is_urgent(policy, sample, state) && state->demand_bytes > state->touched_bytes / MOSTLY)
-		return state->touched_bytes;
-	return MIN(state->touched_bytes, state->demand_bytes / 2 * 3);
+	if (!state->halved) {
+		wake(state, state->quiet_bytes && !as_it_was);
+		step->reason = TIER_TIERING_DOUBT;
+		measure_now(sample, state, step);
+		return;
+	}
+	state->demand_bytes = hot_of(sample, state, result->half_slow_bytes, result->unit_bytes);
+	decide(policy, sample, state, step);
 }
 
 static void fetch(const struct tier_tiering_policy *policy,
@@ -428,28 +500,8 @@ static void after_forgetting(const struct tier_tiering_policy *policy,
 		demote_over(policy, sample, state, step);
 		return;
 	}
-	/* What is touched by chance is moved as well. */
-	uint64_t fetched = to_fetch(policy, sample, state);
-	uint64_t wanted = MIN(fetched, state->budget_bytes) + trifle(policy, sample);
-	uint64_t can = MIN(saturating_sub(sample->group_fast_bytes, policy->min_fast_bytes),
-			   saturating_sub(sample->slow_free_bytes, trifle(policy, sample)));
-	uint64_t lacking = saturating_sub(wanted, room(policy, sample));
-	unsigned windows = state->cold_windows;
-	uint64_t quota = MIN(MAX(lacking, MIN(sample->tight_bytes, wanted)), can);
-
-	quota = MIN(quota, pass_limit(state));
-	if (policy->never_demote || quota < PAGE_BYTES) {
+	if (!make_room(policy, sample, state, sample->now_usec, step))
 		fetch(policy, sample, state, step);
-		return;
-	}
-	step->act = TIER_TIERING_DEMOTE;
-	step->quota_bytes = quota;
-	step->room_bytes = MIN(lacking, quota);
-	step->reason = TIER_TIERING_ROOM;
-	/* When much is wanted, the coldest is not waited for. */
-	if (is_urgent(policy, sample, state))
-		windows = MIN(windows, COLD_FIRST);
-	step->at_usec = sample->now_usec + windows * state->window_usec;
 }
 
 static void after_demotion(const struct tier_tiering_policy *policy,
@@ -487,7 +539,7 @@ static void after_promotion(const struct tier_tiering_sample *sample,
 	state->evidence = (struct tier_tiering_evidence){};
 	state->looks = LOOKS;
 	step->reason = TIER_TIERING_MOVED;
-	measure_at(state, sample->now_usec, step);
+	measure_now(sample, state, step);
 }
 
 void tier_tiering_next(const struct tier_tiering_policy *policy,
@@ -509,17 +561,21 @@ void tier_tiering_next(const struct tier_tiering_policy *policy,
 	}
 	if (result)
 		take_costs(result, state);
+	/* Each pass clears the accessed bits of what it comes by. */
+	if (result && result->act != TIER_TIERING_MEASURE)
+		state->forgot_usec = sample->now_usec;
 	if (policy->never_demote && policy->never_promote) {
 		step.reason = TIER_TIERING_FORBIDDEN;
+		state->halved = false;
 		measure_at(state, sample->now_usec + gap_max(policy, state), &step);
 	} else if (!result) {
-		state->halved = false;
 		state->judge = false;
 		state->for_over = state->made_room = false;
+		state->forgot_usec = 0;
 		state->moved_bytes = state->aim_bytes = 0;
 		state->evidence = (struct tier_tiering_evidence){};
 		step.reason = TIER_TIERING_FIRST;
-		measure_at(state, sample->now_usec, &step);
+		measure_now(sample, state, &step);
 	} else if (result->act == TIER_TIERING_MEASURE) {
 		after_measurement(policy, sample, result, state, &step);
 	} else if (result->act == TIER_TIERING_FORGET) {
@@ -547,19 +603,12 @@ const char *tier_tiering_act_name(enum tier_tiering_act act)
 const char *tier_tiering_reason_name(enum tier_tiering_reason reason)
 {
 	static const char *const names[] = {
-		[TIER_TIERING_FIRST] = "first",
-		[TIER_TIERING_FITTING] = "fitting",
-		[TIER_TIERING_HALF] = "half",
-		[TIER_TIERING_QUIET] = "quiet",
-		[TIER_TIERING_WANTED] = "wanted",
-		[TIER_TIERING_ROOM] = "room",
-		[TIER_TIERING_HOT] = "hot",
-		[TIER_TIERING_MOVED] = "moved",
-		[TIER_TIERING_DOUBT] = "doubt",
-		[TIER_TIERING_FRUITLESS] = "fruitless",
-		[TIER_TIERING_ALL_WARM] = "all-warm",
-		[TIER_TIERING_OVER] = "over",
-		[TIER_TIERING_FORBIDDEN] = "forbidden",
+		[TIER_TIERING_FIRST] = "first",		[TIER_TIERING_FITTING] = "fitting",
+		[TIER_TIERING_QUIET] = "quiet",		[TIER_TIERING_WANTED] = "wanted",
+		[TIER_TIERING_ROOM] = "room",		[TIER_TIERING_HOT] = "hot",
+		[TIER_TIERING_MOVED] = "moved",		[TIER_TIERING_DOUBT] = "doubt",
+		[TIER_TIERING_FRUITLESS] = "fruitless", [TIER_TIERING_ALL_WARM] = "all-warm",
+		[TIER_TIERING_OVER] = "over",		[TIER_TIERING_FORBIDDEN] = "forbidden",
 	};
 
 	return reason < ARRAY_SIZE(names) ? names[reason] : "unknown";

@@ -32,7 +32,8 @@ int damon_regions(const struct damon *damon, size_t scheme, const char *file,
 	/* Found once: there may be a thousand below it. */
 	_cleanup_sysfs_ struct sysfs regions = {
 		.fd = sysfs_open_file(&damon->sysfs, O_RDONLY | O_DIRECTORY,
-				      DAMON_CONTEXT "/schemes/%zu/tried_regions", scheme)};
+				      DAMON_KDAMONDS "/%u/contexts/0/schemes/%zu/tried_regions",
+				      damon->kdamond, scheme)};
 	int r = regions.fd < 0 ? regions.fd : 0;
 
 	for (size_t i = 0; r == 0; i++) {

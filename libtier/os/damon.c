@@ -13,8 +13,9 @@
 #include "util.h"
 
 #define KDAMONDS DAMON_KDAMONDS
-#define KDAMOND	 DAMON_KDAMOND
-#define CONTEXT	 DAMON_CONTEXT
+#define CONTEXT	 "contexts/0"
+/* Its mark is that of all of them. */
+#define FIRST KDAMONDS "/0"
 
 /*
  * So ours are told from others': a time that nobody else would set, in milliseconds, and that has no effect
@@ -40,8 +41,8 @@ static int write_file(const struct damon *damon, const char *path, const char *v
 	return r;
 }
 
-static int set(const struct damon *damon, const char *path, const char *value,
-	       struct tier_problem *problem)
+static int set_at(const struct damon *damon, const char *path, const char *value,
+		  struct tier_problem *problem)
 {
 	int r = write_file(damon, path, value);
 
@@ -49,6 +50,16 @@ static int set(const struct damon *damon, const char *path, const char *value,
 		return tier_problem_set(problem, r, "DAMON", "see tierctl doctor",
 					"cannot write \"%s\" to /%s", value, path);
 	return 0;
+}
+
+/* @file: of its kdamond */
+static int set(const struct damon *damon, const char *file, const char *value,
+	       struct tier_problem *problem)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), KDAMONDS "/%u/%s", damon->kdamond, file);
+	return set_at(damon, path, value, problem);
 }
 
 static int set_number(const struct damon *damon, const char *path, uint64_t value,
@@ -70,8 +81,13 @@ static int note_claim(int lock, bool claimed)
 
 static void stop(const struct damon *damon)
 {
-	/* One that has ended by itself, as after its last target, cannot be stopped: no matter. */
-	(void)write_file(damon, KDAMOND "/state", "off");
+	char path[64];
+
+	/* One that has ended by itself, as after its last target, cannot be stopped: no matter. Nor that one is not there. */
+	for (unsigned i = 0; i < DAMON_KDAMONDS_MAX; i++) {
+		snprintf(path, sizeof(path), KDAMONDS "/%u/state", i);
+		(void)write_file(damon, path, "off");
+	}
 	(void)write_file(damon, KDAMONDS "/nr_kdamonds", "0");
 }
 
@@ -85,7 +101,7 @@ uint64_t damon_rest(struct damon *damon)
 	char text[512], *state;
 
 	/* As long as somebody else reads one of DAMON's files, this one cannot be read. */
-	while (sysfs_read_u64(&damon->sysfs, &pid, KDAMOND "/pid") != 0) {
+	while (sysfs_read_u64(&damon->sysfs, &pid, KDAMONDS "/%u/pid", damon->kdamond) != 0) {
 		if (now_usec() >= deadline)
 			return 0;
 		(void)poll(NULL, 0, 1);
@@ -110,8 +126,8 @@ bool damon_left(const struct sysfs *sysfs)
 	uint64_t count = 0, refresh = 0;
 	struct stat lock;
 
-	if (sysfs_read_u64(sysfs, &count, KDAMONDS "/nr_kdamonds") != 0 || count != 1 ||
-	    sysfs_read_u64(sysfs, &refresh, KDAMOND "/refresh_ms") != 0)
+	if (sysfs_read_u64(sysfs, &count, KDAMONDS "/nr_kdamonds") != 0 || count == 0 ||
+	    count > DAMON_KDAMONDS_MAX || sysfs_read_u64(sysfs, &refresh, FIRST "/refresh_ms") != 0)
 		return false;
 	return refresh == REFRESH_MSEC ||
 	       (refresh == 0 && stat(LOCK, &lock) == 0 && lock.st_size > 0);
@@ -137,8 +153,10 @@ int damon_check(const struct sysfs *sysfs, struct tier_problem *problem)
 	return count_kdamonds(sysfs, &count, problem);
 }
 
-static int claim(struct damon *damon, uint64_t wait_usec, struct tier_problem *problem)
+static int claim(struct damon *damon, unsigned kdamonds, uint64_t wait_usec,
+		 struct tier_problem *problem)
 {
+	char count[16];
 	uint64_t others = 0;
 	int r;
 
@@ -163,10 +181,11 @@ static int claim(struct damon *damon, uint64_t wait_usec, struct tier_problem *p
 	r = note_claim(damon->lock, true);
 	if (r < 0)
 		return tier_problem_set(problem, r, LOCK, NULL, "cannot be written");
-	r = set_number(damon, KDAMONDS "/nr_kdamonds", 1, problem);
+	snprintf(count, sizeof(count), "%u", kdamonds);
+	r = set_at(damon, KDAMONDS "/nr_kdamonds", count, problem);
 	if (r == 0) {
 		/* Without it there is no telling whose it is, and the kernel is too old for the rest as well. */
-		r = set_number(damon, KDAMOND "/refresh_ms", REFRESH_MSEC, problem);
+		r = set_number(damon, "refresh_ms", REFRESH_MSEC, problem);
 		if (r)
 			stop(damon);
 	}
@@ -174,14 +193,15 @@ static int claim(struct damon *damon, uint64_t wait_usec, struct tier_problem *p
 	return r;
 }
 
-int damon_claim_within(struct damon *ret, uint64_t wait_usec, struct tier_problem *problem)
+static int open_and_claim(struct damon *ret, unsigned kdamonds, uint64_t wait_usec,
+			  struct tier_problem *problem)
 {
 	struct damon damon = DAMON_CLOSED;
 	int r = sysfs_open(&damon.sysfs, NULL);
 
 	if (r < 0)
 		return tier_problem_set(problem, r, "/sys", NULL, "cannot be read");
-	r = claim(&damon, wait_usec, problem);
+	r = claim(&damon, kdamonds, wait_usec, problem);
 	if (r) {
 		closep(&damon.lock);
 		sysfs_done(&damon.sysfs);
@@ -192,9 +212,24 @@ int damon_claim_within(struct damon *ret, uint64_t wait_usec, struct tier_proble
 	return 0;
 }
 
+int damon_claim_within(struct damon *ret, uint64_t wait_usec, struct tier_problem *problem)
+{
+	return open_and_claim(ret, 1, wait_usec, problem);
+}
+
 int damon_claim(struct damon *ret, struct tier_problem *problem)
 {
 	return damon_claim_within(ret, 0, problem);
+}
+
+int damon_claim_pair(struct damon *ret, struct damon *ret_second, struct tier_problem *problem)
+{
+	int r = open_and_claim(ret, 2, 0, problem);
+
+	if (r)
+		return r;
+	*ret_second = (struct damon){.sysfs = ret->sysfs, .lock = -1, .kdamond = 1};
+	return 0;
 }
 
 void damon_done(struct damon *damon)
@@ -225,7 +260,7 @@ int damon_begin_pace(struct damon *damon, const char *operations, const struct d
 		{"nr_regions/min", MAX(pace->min_regions, 10)},
 	};
 	char path[256];
-	int r = set_number(damon, KDAMOND "/contexts/nr_contexts", 1, problem);
+	int r = set_number(damon, "contexts/nr_contexts", 1, problem);
 
 	r = r ?: set(damon, CONTEXT "/operations", operations, problem);
 	for (size_t i = 0; i < ARRAY_SIZE(numbers) && r == 0; i++) {
@@ -315,7 +350,8 @@ int damon_scheme(struct damon *damon, unsigned index, const char *action, uint64
 int damon_scheme_get(struct damon *damon, unsigned index, const char *file, uint64_t *ret,
 		     struct tier_problem *problem)
 {
-	int r = sysfs_read_u64(&damon->sysfs, ret, CONTEXT "/schemes/%u/%s", index, file);
+	int r = sysfs_read_u64(&damon->sysfs, ret, KDAMONDS "/%u/" CONTEXT "/schemes/%u/%s",
+			       damon->kdamond, index, file);
 
 	if (r)
 		return tier_problem_set(problem, r < 0 ? r : -ENODATA, "DAMON", NULL,
@@ -325,8 +361,11 @@ int damon_scheme_get(struct damon *damon, unsigned index, const char *file, uint
 
 int damon_start(struct damon *damon, struct tier_problem *problem)
 {
-	int r = write_file(damon, KDAMOND "/state", "on");
+	char path[64];
+	int r;
 
+	snprintf(path, sizeof(path), KDAMONDS "/%u/state", damon->kdamond);
+	r = write_file(damon, path, "on");
 	if (r == -EBUSY)
 		return tier_problem_set(problem, TIER_E_BUSY, "DAMON", "see tierctl doctor",
 					"the kernel's own monitoring keeps it");
@@ -336,29 +375,34 @@ int damon_start(struct damon *damon, struct tier_problem *problem)
 	return 0;
 }
 
+int damon_await(struct damon *damon, struct tier_problem *problem)
+{
+	return set(damon, "state", "update_schemes_tried_bytes", problem);
+}
+
 int damon_run(struct damon *damon, struct tier_problem *problem)
 {
 	int r = damon_start(damon, problem);
 
-	return r ?: set(damon, KDAMOND "/state", "update_schemes_tried_bytes", problem);
+	return r ?: damon_await(damon, problem);
 }
 
 int damon_commit(struct damon *damon, struct tier_problem *problem)
 {
-	return set(damon, KDAMOND "/state", "commit", problem);
+	return set(damon, "state", "commit", problem);
 }
 
 void damon_stop(struct damon *damon)
 {
-	(void)write_file(damon, KDAMOND "/state", "off");
+	(void)set(damon, "state", "off", NULL);
 }
 
 int damon_look(struct damon *damon, struct tier_problem *problem)
 {
-	return set(damon, KDAMOND "/state", "update_schemes_tried_regions", problem);
+	return set(damon, "state", "update_schemes_tried_regions", problem);
 }
 
 int damon_stats(struct damon *damon, struct tier_problem *problem)
 {
-	return set(damon, KDAMOND "/state", "update_schemes_stats", problem);
+	return set(damon, "state", "update_schemes_stats", problem);
 }

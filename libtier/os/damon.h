@@ -6,17 +6,18 @@
 #include "tier-tiering.h"
 
 /*
- * One kdamond with one context, by way of sysfs. It is made for a job, runs it, and goes: nothing runs in
+ * A kdamond with one context, by way of sysfs. It is made for a job, runs it, and goes: nothing runs in
  * between, and nobody else is kept from DAMON. Source: admin-guide/mm/damon/usage.
  */
 #define DAMON_KDAMONDS "sys/kernel/mm/damon/admin/kdamonds"
-#define DAMON_KDAMOND  DAMON_KDAMONDS "/0"
-#define DAMON_CONTEXT  DAMON_KDAMOND "/contexts/0"
+/* So many of ours there are at most. */
+#define DAMON_KDAMONDS_MAX 2
 
 struct damon {
 	struct sysfs sysfs;
 	int lock;
 	bool claimed;
+	unsigned kdamond;
 };
 
 #define _cleanup_damon_ __attribute__((cleanup(damon_done)))
@@ -29,6 +30,10 @@ struct damon {
 int damon_claim(struct damon *ret, struct tier_problem *problem);
 /* Waits so long for another process of ours to be done with it, then TIER_E_TIMEOUT. */
 int damon_claim_within(struct damon *ret, uint64_t wait_usec, struct tier_problem *problem);
+/*
+ * Two that run at the same time. The second is part of the first, and ends with it.
+ */
+int damon_claim_pair(struct damon *ret, struct damon *ret_second, struct tier_problem *problem);
 /* Has the kernel DAMON, and may this process use it? 0; TIER_E_NOT_FOUND; -EACCES, other negative errno. */
 int damon_check(const struct sysfs *sysfs, struct tier_problem *problem);
 /* Is there one of ours, of a process that runs or was killed? */
@@ -73,6 +78,8 @@ int damon_scheme_get(struct damon *damon, unsigned index, const char *file, uint
 
 /* Starts it, and waits until each scheme has been carried out. Their tried_regions/total_bytes is there then. */
 int damon_run(struct damon *damon, struct tier_problem *problem);
+/* The second part of that, for one that was started. Meanwhile the kernel takes no word for another one: -EBUSY. */
+int damon_await(struct damon *damon, struct tier_problem *problem);
 /* Waits until it has nothing to do, so that damon_done() need not. Microseconds of a processor that it has had; 0: not known. */
 uint64_t damon_rest(struct damon *damon);
 /* For a job that goes on: starts it; takes what is set anew while it runs; ends it, so that it can be begun anew. */

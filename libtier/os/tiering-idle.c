@@ -25,6 +25,8 @@
 
 /* So many pages are looked at in a measurement, each for a part of memory of the same size. */
 #define SAMPLES 2000
+/* When it is but asked whether all is as it was. */
+#define SAMPLES_AT_REST 1000
 
 struct work {
 	struct idle_pages idle;
@@ -113,12 +115,12 @@ static uint64_t frame_at(const struct work *work, uint64_t offset)
 }
 
 /* One of each part, the first of its folio; none where there is nothing that could be touched. Returns how many. */
-static ssize_t draw_sample(const struct work *work, uint64_t unit, uint64_t *frames)
+static ssize_t draw_sample(const struct work *work, uint64_t parts, uint64_t unit, uint64_t *frames)
 {
 	uint64_t random = now_usec() | 1;
 	size_t count = 0;
 
-	for (uint64_t part = 0; part < SAMPLES; part++) {
+	for (uint64_t part = 0; part < parts; part++) {
 		struct tiering_page page = {};
 		struct tiering_folio folio;
 		int r = 0;
@@ -141,34 +143,59 @@ static ssize_t draw_sample(const struct work *work, uint64_t unit, uint64_t *fra
 	return (ssize_t)count;
 }
 
-/*
- * From one page's mark to its test it is as long as from the first mark to the first test, if both are as fast. What is
- * on the kernel's lists can be marked, and so was not touched if it still is; what has gone since is nothing.
- */
-static int measure(const struct work *work, uint64_t window_usec, uint64_t unit,
-		   struct tier_tiering_result *ret)
+static void wait_until(uint64_t until)
 {
-	uint64_t frames[SAMPLES], until = 0;
-	bool idle[SAMPLES];
-	ssize_t count = draw_sample(work, unit, frames);
-	int r = count < 0 ? (int)count : 0;
-
-	until = now_usec() + window_usec;
-	r = r ?: idle_pages_mark(&work->idle, frames, (size_t)count);
-	for (uint64_t now = now_usec(); r == 0 && now < until; now = now_usec())
+	for (uint64_t now = now_usec(); now < until; now = now_usec())
 		(void)poll(NULL, 0, (int)((until - now) / 1000) + 1);
-	r = r ?: idle_pages_test(&work->idle, frames, (size_t)count, idle);
-	for (ssize_t i = 0; r == 0 && i < count; i++) {
+}
+
+/* Those of the frames that were touched since they were marked. */
+static int look(const struct work *work, const uint64_t *frames, size_t count, bool *ret)
+{
+	bool idle[SAMPLES];
+	int r = idle_pages_test(&work->idle, frames, count, idle);
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
 		uint64_t flags = 0;
 
 		if (!idle[i])
 			r = idle_pages_flags(&work->idle, &frames[i], 1, &flags);
-		if (!(flags & TIERING_KPF_LRU))
-			continue;
-		if (has_frame(&work->fast, frames[i]))
-			ret->touched_fast_bytes += unit;
-		else
-			ret->touched_slow_bytes += unit;
+		/* What is on the kernel's lists can be marked. What has gone since is nothing. */
+		ret[i] = flags & TIERING_KPF_LRU;
+	}
+	return r;
+}
+
+/*
+ * From one page's mark to its test it is as long as from the first mark to the first test, if both are as fast. They are
+ * the same pages in the window and in its halves.
+ */
+static int measure(const struct work *work, const struct tier_tiering_step *step, uint64_t parts,
+		   uint64_t unit, struct tier_tiering_result *ret)
+{
+	uint64_t frames[SAMPLES], window_usec = step->window_usec, begin;
+	bool touched[2][SAMPLES] = {};
+	ssize_t count = draw_sample(work, parts, unit, frames);
+	int r = count < 0 ? (int)count : 0;
+
+	begin = now_usec();
+	r = r ?: idle_pages_mark(&work->idle, frames, (size_t)count);
+	if (r == 0 && step->halves) {
+		wait_until(begin + window_usec / 2);
+		r = look(work, frames, (size_t)count, touched[0]);
+		r = r ?: idle_pages_mark(&work->idle, frames, (size_t)count);
+	}
+	if (r == 0) {
+		wait_until(begin + window_usec);
+		r = look(work, frames, (size_t)count, touched[1]);
+	}
+	for (ssize_t i = 0; r == 0 && i < count; i++) {
+		bool fast = has_frame(&work->fast, frames[i]);
+		uint64_t half = unit / 2 * (touched[0][i] + touched[1][i]);
+
+		*(fast ? &ret->half_fast_bytes : &ret->half_slow_bytes) += step->halves ? half : 0;
+		if (touched[0][i] || touched[1][i])
+			*(fast ? &ret->touched_fast_bytes : &ret->touched_slow_bytes) += unit;
 	}
 	return r;
 }
@@ -180,12 +207,13 @@ int tiering_idle_measure(const struct tier_tiering_nodes *nodes,
 	_cleanup_work_ struct work work = WORK_NONE;
 	uint64_t from = now_usec(), worked = process_cpu_usec();
 	struct tier_tiering_result result = {.act = step->act};
+	uint64_t parts = step->halves ? SAMPLES : SAMPLES_AT_REST;
 	int r = begin(nodes, &work, problem);
 
 	if (r)
 		return r;
-	result.unit_bytes = (bytes_of(&work.fast) + bytes_of(&work.slow)) / SAMPLES;
-	r = measure(&work, step->window_usec, MAX(result.unit_bytes, FRAME_BYTES), &result);
+	result.unit_bytes = (bytes_of(&work.fast) + bytes_of(&work.slow)) / parts;
+	r = measure(&work, step, parts, MAX(result.unit_bytes, FRAME_BYTES), &result);
 	if (r)
 		return refuse(r, problem);
 	result.cpu_usec = process_cpu_usec() - worked;

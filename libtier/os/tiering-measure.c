@@ -1,21 +1,49 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <inttypes.h>
+#include <poll.h>
 
 #include "clock.h"
 #include "node-ranges.h"
 #include "tiering-carry.h"
 #include "util.h"
 
+struct ranges {
+	struct node_ranges fast, slow, all;
+};
+
 /* So many pages are looked at, each for a part of memory of the same size. */
 #define REGIONS 2000
+/* When it is but asked whether all is as it was. */
+#define REGIONS_AT_REST 1000
 
-/* What was touched, in the ranges alone. */
-static int add_scheme(struct damon *damon, unsigned index, const struct node_ranges *ranges,
+/* So much later the halves begin; twice as much if that was not enough, and so on for a few times. */
+#define LATER_LEAST_USEC 10000
+#define LATER_MOST_USEC	 60000
+#define TIMES		 4
+
+/*
+ * One kdamond's part of a measurement: of each part of memory, a page is looked at so often in the window, each time
+ * another one.
+ */
+struct look {
+	struct damon *damon;
+	const struct ranges *ranges;
+	uint64_t window_usec, regions;
+	unsigned times;
+	uint64_t fast_bytes, slow_bytes; /* what was touched, the mean of these times */
+	struct tier_problem problem;
+};
+
+/* What was touched so many times, in the ranges alone. */
+static int add_scheme(struct damon *damon, const struct look *look, unsigned index,
+		      const struct node_ranges *ranges, unsigned times,
 		      struct tier_problem *problem)
 {
-	int r = damon_scheme(damon, index, "stat", 1, problem);
+	int r = damon_scheme(damon, index, "stat", look->window_usec, problem);
 
-	r = r ?: damon_scheme_set(damon, index, problem, "access_pattern/nr_accesses/min", "1");
+	r = r
+		    ?: damon_scheme_set(damon, index, problem, "access_pattern/nr_accesses/min",
+					"%u", times);
 	r = r
 		    ?: damon_scheme_set(damon, index, problem, "core_filters/nr_filters", "%zu",
 					ranges->count);
@@ -42,44 +70,158 @@ static int add_scheme(struct damon *damon, unsigned index, const struct node_ran
 	return r;
 }
 
-int tiering_measure(const struct tier_tiering_nodes *nodes, const struct tier_tiering_step *step,
-		    struct tier_tiering_result *ret, struct tier_problem *problem)
+static int set_up(struct look *look)
 {
-	_cleanup_node_ranges_ struct node_ranges fast = {}, slow = {}, all = {};
-	_cleanup_damon_ struct damon damon = DAMON_CLOSED;
-	struct tier_tiering_result result = {.act = step->act};
-	uint64_t begin = now_usec(), worked = process_cpu_usec(), bytes = 0;
-	int r = damon_claim(&damon, problem);
+	const struct ranges *ranges = look->ranges;
+	struct tier_problem *problem = &look->problem;
+	struct damon *damon = look->damon;
+	int r = damon_begin(damon, "paddr", look->window_usec / look->times, look->regions,
+			    problem);
 
-	if (r)
-		return r;
-	r = node_ranges_read(&damon.sysfs, nodes->fast, false, &fast);
-	r = r ?: node_ranges_read(&damon.sysfs, nodes->slow, false, &slow);
-	r = r ?: node_ranges_read(&damon.sysfs, nodes->fast | nodes->slow, false, &all);
+	r = r ?: damon_targets(damon, 1, problem);
+	r = r ?: damon_target(damon, 0, 0, ranges->all.ranges, ranges->all.count, problem);
+	r = r ?: damon_schemes(damon, 2 * look->times, problem);
+	for (unsigned i = 0; i < look->times && r == 0; i++) {
+		r = add_scheme(damon, look, 2 * i, &ranges->fast, i + 1, problem);
+		r = r ?: add_scheme(damon, look, 2 * i + 1, &ranges->slow, i + 1, problem);
+	}
+	return r;
+}
+
+/* What was touched twice is counted by both schemes. */
+static int collect(struct look *look)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < 2 * look->times && r == 0; i++) {
+		uint64_t bytes = 0;
+
+		r = damon_scheme_get(look->damon, i, "tried_regions/total_bytes", &bytes,
+				     &look->problem);
+		*(i % 2 ? &look->slow_bytes : &look->fast_bytes) += bytes / look->times;
+	}
+	return r;
+}
+
+/*
+ * Both at nearly the same time, so that a load that stutters is the same to them. Whoever waits for the one's end keeps
+ * the kernel from taking any word for the other, which so begins, and ends, a little later. False if it was not in time
+ * after all: by then more than two halves have been looked at.
+ */
+static int run_both(struct look *whole, struct look *halves, uint64_t later_usec, bool *ret_good)
+{
+	uint64_t ended;
+	int r = damon_start(whole->damon, &whole->problem);
+
+	(void)poll(NULL, 0, (int)(later_usec / 1000));
+	if (r == 0 && (r = damon_start(halves->damon, &halves->problem)) != 0)
+		whole->problem = halves->problem;
+	r = r ?: damon_await(whole->damon, &whole->problem);
+	ended = now_usec();
+	if (r == 0 && (r = damon_await(halves->damon, &halves->problem)) != 0)
+		whole->problem = halves->problem;
+	*ret_good = now_usec() - ended < later_usec + whole->window_usec / 2 + LATER_LEAST_USEC;
+	return r;
+}
+
+static int look_at_both(struct look *whole, struct look *halves)
+{
+	uint64_t later = MIN(MAX(whole->window_usec / 8, LATER_LEAST_USEC), LATER_MOST_USEC);
+	bool good = false;
+	int r = set_up(whole);
+
+	if (r == 0 && (r = set_up(halves)) != 0)
+		whole->problem = halves->problem;
+	for (int i = 0; i < TIMES && r == 0 && !good; i++, later *= 2) {
+		if (i > 0) {
+			damon_stop(halves->damon);
+			damon_stop(whole->damon);
+		}
+		r = run_both(whole, halves, later, &good);
+	}
+	if (r == 0 && !good)
+		return tier_problem_set(&whole->problem, -EAGAIN, "tiering", NULL,
+					"this machine is too busy to look at half a window");
+	r = r ?: collect(whole);
+	if (r == 0 && (r = collect(halves)) != 0)
+		whole->problem = halves->problem;
+	return r;
+}
+
+static int look_once(struct look *whole)
+{
+	int r = set_up(whole);
+
+	r = r ?: damon_run(whole->damon, &whole->problem);
+	return r ?: collect(whole);
+}
+
+static void ranges_done(struct ranges *ranges)
+{
+	node_ranges_done(&ranges->fast);
+	node_ranges_done(&ranges->slow);
+	node_ranges_done(&ranges->all);
+}
+
+static int ranges_read(const struct sysfs *sysfs, const struct tier_tiering_nodes *nodes,
+		       struct ranges *ret, struct tier_problem *problem)
+{
+	int r = node_ranges_read(sysfs, nodes->fast, false, &ret->fast);
+
+	r = r ?: node_ranges_read(sysfs, nodes->slow, false, &ret->slow);
+	r = r ?: node_ranges_read(sysfs, nodes->fast | nodes->slow, false, &ret->all);
 	if (r)
 		return tier_problem_set(problem, r < 0 ? r : -ENODEV, "tiering", NULL,
 					"cannot see where the nodes' memory is");
-	for (size_t i = 0; i < all.count; i++)
-		bytes += all.ranges[i].end - all.ranges[i].start;
+	return 0;
+}
 
-	r = damon_begin(&damon, "paddr", step->window_usec, REGIONS, problem);
-	r = r ?: damon_targets(&damon, 1, problem);
-	r = r ?: damon_target(&damon, 0, 0, all.ranges, all.count, problem);
-	r = r ?: damon_schemes(&damon, 2, problem);
-	r = r ?: add_scheme(&damon, 0, &fast, problem);
-	r = r ?: add_scheme(&damon, 1, &slow, problem);
-	r = r ?: damon_run(&damon, problem);
-	r = r
-		    ?: damon_scheme_get(&damon, 0, "tried_regions/total_bytes",
-					&result.touched_fast_bytes, problem);
-	r = r
-		    ?: damon_scheme_get(&damon, 1, "tried_regions/total_bytes",
-					&result.touched_slow_bytes, problem);
+int tiering_measure(const struct tier_tiering_nodes *nodes, const struct tier_tiering_step *step,
+		    struct tier_tiering_result *ret, struct tier_problem *problem)
+{
+	__attribute__((cleanup(ranges_done))) struct ranges ranges = {};
+	_cleanup_damon_ struct damon damon = DAMON_CLOSED;
+	struct damon second = DAMON_CLOSED;
+	uint64_t regions = step->halves ? REGIONS : REGIONS_AT_REST;
+	struct look whole = {
+		.damon = &damon,
+		.ranges = &ranges,
+		.window_usec = step->window_usec,
+		.regions = regions,
+		.times = 1,
+	};
+	struct look halves = {
+		.damon = &second,
+		.ranges = &ranges,
+		.window_usec = step->window_usec,
+		.regions = regions,
+		.times = 2,
+	};
+	struct tier_tiering_result result = {.act = step->act};
+	uint64_t begin = now_usec(), worked = process_cpu_usec(), bytes = 0;
+	int r = step->halves ? damon_claim_pair(&damon, &second, problem)
+			     : damon_claim(&damon, problem);
+
+	r = r ?: ranges_read(&damon.sysfs, nodes, &ranges, problem);
 	if (r)
 		return r;
-	result.unit_bytes = bytes / REGIONS;
+	r = step->halves ? look_at_both(&whole, &halves) : look_once(&whole);
+	if (r) {
+		if (problem)
+			*problem = whole.problem;
+		return r;
+	}
+	for (size_t i = 0; i < ranges.all.count; i++)
+		bytes += ranges.all.ranges[i].end - ranges.all.ranges[i].start;
+	result.unit_bytes = bytes / regions;
+	result.touched_fast_bytes = whole.fast_bytes;
+	result.touched_slow_bytes = whole.slow_bytes;
+	result.half_fast_bytes = halves.fast_bytes;
+	result.half_slow_bytes = halves.slow_bytes;
 	/* It has prepared, checked and prepared again; and checks again when it is ended. */
 	result.cpu_usec = damon_rest(&damon) / 3 * 4;
+	if (step->halves)
+		result.cpu_usec += damon_rest(&second) / 5 * 6;
 	damon_done(&damon);
 	result.cpu_usec += process_cpu_usec() - worked;
 	result.elapsed_usec = now_usec() - begin;

@@ -103,21 +103,21 @@ static void recover(const struct recovery *recovery)
 
 TEST(what_becomes_hot_is_there_soon)
 {
-	recover(&(struct recovery){{3, 3500, 5.5, 0.13, 0}, 18, 1.5, 0.88});
-	recover(&(struct recovery){{3, 3500, 2, 0.02, 0}, 32, 1.2, 0.88});
-	recover(&(struct recovery){{3, 3500, 50, 0.1, 0}, 6, 1.2, 0.88});
-	recover(&(struct recovery){{3, 3500, 176, 3, 0}, 7, 1.3, 0.88});
+	recover(&(struct recovery){{4, 3500, 5.5, 0.13, 0}, 15, 1.6, 0.9});
+	recover(&(struct recovery){{4, 3500, 2, 0.02, 0}, 32, 1.2, 0.88});
+	recover(&(struct recovery){{4, 3500, 50, 0.1, 0}, 6, 1.2, 0.93});
+	recover(&(struct recovery){{4, 3500, 176, 3, 0}, 6, 1.2, 0.93});
 }
 
 /* A load that waits for requests, or for a processor. */
 TEST(what_becomes_hot_by_fits_and_starts)
 {
-	recover(&(struct recovery){{3, 3500, 5.5, 0.13, 100000}, 40, 1.8, 0.85});
-	recover(&(struct recovery){{3, 3500, 5.5, 0.13, 400000}, 65, 1.9, 0.85});
-	recover(&(struct recovery){{3, 3500, 5.5, 0.13, 1500000}, 45, 1.5, 0.85});
-	recover(&(struct recovery){{3, 3500, 2, 0.02, 400000}, 100, 1.3, 0.8});
-	recover(&(struct recovery){{3, 3500, 50, 0.1, 400000}, 11, 1.4, 0.9});
-	recover(&(struct recovery){{3, 3500, 176, 3, 400000}, 36, 1.5, 0.4});
+	recover(&(struct recovery){{4, 3500, 5.5, 0.13, 100000}, 28, 1.5, 0.9});
+	recover(&(struct recovery){{4, 3500, 5.5, 0.13, 400000}, 35, 1.6, 0.88});
+	recover(&(struct recovery){{4, 3500, 5.5, 0.13, 1500000}, 40, 1.5, 0.88});
+	recover(&(struct recovery){{4, 3500, 2, 0.02, 400000}, 90, 1.2, 0.6});
+	recover(&(struct recovery){{4, 3500, 50, 0.1, 400000}, 12, 1.3, 0.93});
+	recover(&(struct recovery){{4, 3500, 176, 3, 400000}, 12, 1.4, 0.93});
 }
 
 /* Of pages that are touched by turns as often and @factor times as often; which are hot stays. */
@@ -237,7 +237,8 @@ static unsigned rounds(uint64_t whole_bytes, uint64_t half_bytes)
 		count += step.act == TIER_TIERING_FORGET;
 		result = (struct tier_tiering_result){
 			.act = step.act,
-			.touched_slow_bytes = state.halved ? half_bytes : whole_bytes,
+			.touched_slow_bytes = whole_bytes,
+			.half_slow_bytes = half_bytes,
 			.unit_bytes = MIB,
 		};
 		sample.now_usec = step.at_usec + step.window_usec;
@@ -280,8 +281,8 @@ TEST(where_all_pages_are_alike_little_is_moved)
 {
 	CHECK(moves_if_alike(2, 0) < 1);
 	CHECK(moves_if_alike(20, 0) < 1);
-	CHECK(moves_if_alike(2, 100000) < 3);
-	CHECK(moves_if_alike(2, 400000) < 3);
+	CHECK(moves_if_alike(2, 100000) < 1);
+	CHECK(moves_if_alike(2, 400000) < 1);
 	CHECK(moves_if_alike(20, 400000) < 1);
 }
 
@@ -349,6 +350,7 @@ TEST(what_cannot_be_moved_is_left)
 		result = (struct tier_tiering_result){
 			.act = step.act,
 			.touched_slow_bytes = 200 * MIB,
+			.half_slow_bytes = 200 * MIB,
 			.unit_bytes = MIB / 4,
 		};
 		sample.now_usec = step.at_usec + step.window_usec;
@@ -402,6 +404,7 @@ TEST(a_full_slow_node_is_not_filled)
 			.act = step.act,
 			.touched_fast_bytes = 100 * MIB,
 			.touched_slow_bytes = 400 * MIB,
+			.half_slow_bytes = 400 * MIB,
 			.unit_bytes = MIB,
 		};
 		sample.now_usec = step.at_usec + step.window_usec;
@@ -446,6 +449,8 @@ TEST(numbers_of_any_size)
 			.act = numbers[11] & 3,
 			.touched_fast_bytes = numbers[12] >> 8,
 			.touched_slow_bytes = numbers[13] >> 8,
+			.half_fast_bytes = numbers[15] >> 9,
+			.half_slow_bytes = numbers[12] >> 9,
 			.unit_bytes = numbers[14] >> 32,
 			.quota_bytes = numbers[14] >> 8,
 			.moved_bytes = numbers[15] >> 8,

@@ -14,9 +14,10 @@
 #include "tier-tiering.h"
 #include "util.h"
 
-#define MODEL_PAGE   4096
-#define MODEL_SAMPLE 2000
-#define MODEL_CHUNK  100 /* pages; divides their number */
+#define MODEL_PAGE    4096
+#define MODEL_SAMPLE  2000
+#define MODEL_AT_REST 1000
+#define MODEL_CHUNK   100 /* pages; divides their number */
 
 struct model_page {
 	double rate;	      /* touches per second */
@@ -135,29 +136,49 @@ static inline bool model_touched(struct model *m, const struct model_page *page,
 	return model_random(m) < 1 - exp(-page->rate * model_ran(m, from_usec, to_usec));
 }
 
-static inline void model_measure(struct model *m, const struct tier_tiering_step *step,
-				 struct tier_tiering_result *ret)
+/* Of a sample, what was touched meanwhile: bytes on the fast node, and on the slow one. */
+static inline void model_look(struct model *m, size_t sample, uint64_t from_usec, uint64_t to_usec,
+			      uint64_t *fast, uint64_t *slow)
 {
-	uint64_t fast = 0, slow = 0;
+	uint64_t hits[2] = {};
 
-	m->now_usec += step->window_usec;
-	for (size_t i = 0; i < MODEL_SAMPLE; i++) {
+	for (size_t i = 0; i < sample; i++) {
 		const struct model_page *page =
 			&m->pages[(size_t)(model_random(m) * (double)m->count)];
 
-		if (!model_touched(m, page, m->now_usec - step->window_usec, m->now_usec))
-			continue;
-		fast += page->fast;
-		slow += !page->fast;
+		if (model_touched(m, page, from_usec, to_usec))
+			hits[page->fast]++;
 	}
-	*ret = (struct tier_tiering_result){
+	*slow += hits[0] * m->count / sample * MODEL_PAGE;
+	*fast += hits[1] * m->count / sample * MODEL_PAGE;
+}
+
+static inline void model_measure(struct model *m, const struct tier_tiering_step *step,
+				 struct tier_tiering_result *ret)
+{
+	size_t sample = step->halves ? MODEL_SAMPLE : MODEL_AT_REST;
+	uint64_t half = step->window_usec / 2, begin = m->now_usec;
+	/* The second kdamond begins a little later. */
+	uint64_t later = begin + MIN(MAX(half / 4, 10000), 60000);
+	struct tier_tiering_result result = {
 		.act = step->act,
-		.unit_bytes = m->count * MODEL_PAGE / MODEL_SAMPLE,
-		.touched_fast_bytes = fast * m->count / MODEL_SAMPLE * MODEL_PAGE,
-		.touched_slow_bytes = slow * m->count / MODEL_SAMPLE * MODEL_PAGE,
-		.elapsed_usec = step->window_usec + 5 * MODEL_SAMPLE,
-		.cpu_usec = 5 * MODEL_SAMPLE,
+		.unit_bytes = m->count * MODEL_PAGE / sample,
+		.elapsed_usec = step->window_usec + 5 * sample,
+		.cpu_usec = (step->halves ? 15 : 5) * sample,
 	};
+
+	m->now_usec += step->window_usec;
+	model_look(m, sample, begin, m->now_usec, &result.touched_fast_bytes,
+		   &result.touched_slow_bytes);
+	if (step->halves) {
+		model_look(m, sample, later, later + half, &result.half_fast_bytes,
+			   &result.half_slow_bytes);
+		model_look(m, sample, later + half, later + 2 * half, &result.half_fast_bytes,
+			   &result.half_slow_bytes);
+		result.half_fast_bytes /= 2;
+		result.half_slow_bytes /= 2;
+	}
+	*ret = result;
 }
 
 static inline int model_by_rank(const void *a, const void *b)

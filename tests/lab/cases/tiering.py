@@ -127,13 +127,13 @@ def case_killed(lab):
     a = lab["A"]
     tier(a)
     a.wait_for("pgrep -x tierd-tiering", "its process", 60)
-    in_use = f"until [ \"$(cat {KDAMONDS}/nr_kdamonds)\" = 1 ]; do :; done"
+    in_use = f"until [ \"$(cat {KDAMONDS}/nr_kdamonds)\" != 0 ]; do :; done"
     a.run(f"timeout 60 sh -c '{in_use}'; kill -KILL {worker(a)}")
     a.wait_for(f"grep -qx 0 {KDAMONDS}/nr_kdamonds", "the daemon puts it back", 60)
     a.wait_for("pgrep -x tierd-tiering", "another process", 90)
     a.run(f"timeout 60 sh -c '{in_use}'; kill -KILL $(cat /run/cxl-tierd.pid) {worker(a)}")
     a.daemon.wait(60)
-    assert kdamonds(a) == 1
+    assert kdamonds(a) > 0
     a.run("cxl-tierd", "--release")
     assert kdamonds(a) == 0
     a.start_daemon()
