@@ -16,6 +16,8 @@
 
 /* After a step that failed: whoever else uses DAMON may be gone by then. */
 #define TROUBLE_USEC (UINT64_C(30) * 1000000)
+/* ... or not: the machine was too busy. */
+#define AGAIN_USEC UINT64_C(1000000)
 
 /* Who has a policy, and how much of DRAM, is looked at no more often than that, nor for more than a 200th of the time. */
 #define GROUPS_USEC (UINT64_C(2) * 1000000)
@@ -227,7 +229,8 @@ static bool step(struct worker *worker, struct tiering_message *message)
 	report(worker, message);
 	if (message->code == 0)
 		return true;
-	if (!wait_until(worker, manager_monotonic_usec() + TROUBLE_USEC))
+	if (!wait_until(worker, manager_monotonic_usec() +
+					(message->code == -EAGAIN ? AGAIN_USEC : TROUBLE_USEC)))
 		return false;
 	/* The kernel's own monitoring may have been switched on again. */
 	if (request->by == TIER_MECHANISM_DAMON)

@@ -50,7 +50,7 @@ const char *tier_mechanism_name(enum tier_mechanism mechanism);
  * @act: which
  * @touched_fast_bytes, @touched_slow_bytes: of a measurement: what was touched in the window, by where it
  *                                           is; scaled from the sample to the group
- * @half_fast_bytes, @half_slow_bytes: ... in half the window: the mean of its two halves, each with a sample of its own
+ * @half_fast_bytes, @half_slow_bytes: ... in half the window: the mean of its two halves
  * @unit_bytes: of a measurement: for how much of memory one page of the sample stands
  * @quota_bytes: of a pass: as asked for, as far as the bounds of groups allowed it
  * @moved_bytes: of a pass: what has moved
@@ -134,24 +134,26 @@ struct tier_tiering_state {
 	uint64_t touched_bytes;	    /* on slow nodes, in the whole window */
 	uint64_t touched_all_bytes; /* ... and on fast nodes, too */
 	struct tier_tiering_evidence evidence;
-	uint64_t quiet_bytes;	/* touched on slow nodes when nothing of it was hot; 0: not known */
-	unsigned quiet_times;	/* that it was the same since, and half the window left out */
-	bool changed;		/* since it was quiet, and nothing hot was found yet */
-	uint64_t search_usec;	/* for that no window is sought before then */
-	unsigned looks;		/* so many measurements more may follow at once, if in doubt */
-	uint64_t doubt_bytes;	/* so much may be hot, with what cannot be told from chance */
-	uint64_t demand_bytes;	/* of that, what is hot */
-	bool judge;		/* a round was made since */
-	uint64_t before_bytes;	/* the demand before that round */
-	uint64_t moved_bytes;	/* promoted since */
-	uint64_t aim_bytes;	/* the demand of which half is to have come */
-	uint64_t aimed_bytes;	/* when twice as much has been moved */
-	uint64_t usual_bytes;	/* a demand that moves have not lessened; 0: none */
-	bool made_room;		/* what is hot is next */
-	uint64_t forgot_usec;	/* what was touched since then is known; 0: nothing is */
-	bool for_over;		/* the round is for what is beyond a DramMax */
-	uint64_t over_gap_usec; /* how long that rests, since it is all in use */
-	uint64_t over_at_usec;	/* not before that */
+	uint64_t quiet_bytes; /* touched on slow nodes when nothing of it was hot; 0: not known */
+	unsigned quiet_times; /* that it was the same since, and half the window left out */
+	bool changed;	      /* since it was quiet, and nothing hot was found yet */
+	uint64_t search_gap_usec;   /* while none of these finds anything */
+	uint64_t spent_usec;	    /* of a processor's time, since the last rest */
+	uint64_t search_usec;	    /* for that no window is sought before then */
+	unsigned looks;		    /* so many measurements more may follow at once, if in doubt */
+	uint64_t doubt_bytes;	    /* so much may be hot, with what cannot be told from chance */
+	uint64_t demand_bytes;	    /* of that, what is hot */
+	bool judge;		    /* a round was made since */
+	uint64_t before_bytes;	    /* the demand before that round */
+	uint64_t moved_bytes;	    /* promoted since */
+	uint64_t aim_bytes;	    /* the demand of which half is to have come */
+	uint64_t aimed_bytes;	    /* when twice as much has been moved */
+	uint64_t usual_bytes;	    /* a demand that moves have not lessened; 0: none */
+	bool made_room;		    /* what is hot is next */
+	uint64_t forgot_usec;	    /* what was touched since then is known; 0: nothing is */
+	bool for_over;		    /* the round is for what is beyond a DramMax */
+	uint64_t over_gap_usec;	    /* how long that rests, since it is all in use */
+	uint64_t over_at_usec;	    /* not before that */
 	uint64_t over_seen_bytes;   /* so much it was then; if it is more, at once */
 	bool over_last;		    /* the last round was for it, and the next is for what is hot */
 	uint64_t page_cost_nsec;    /* of moving a page, measured; 0: not known */

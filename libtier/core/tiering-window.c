@@ -81,7 +81,8 @@ uint64_t tiering_if_alike(uint64_t touched_bytes, uint64_t all_bytes)
  * Of the windows that were tried, the half of that in which the largest part is of pages that are touched more often
  * than the rest; in doubt the longer one.
  */
-static void choose(struct tier_tiering_state *state, uint64_t all_bytes, uint64_t unit_bytes)
+static void choose(struct tier_tiering_state *state, uint64_t all_bytes, uint64_t unit_bytes,
+		   uint64_t shortest_usec)
 {
 	uint64_t best_percent = LEAST_PERCENT;
 	unsigned best = 0;
@@ -98,7 +99,8 @@ static void choose(struct tier_tiering_state *state, uint64_t all_bytes, uint64_
 		uint64_t error = found ? 200 / square_root(hits) : 0;
 
 		/* Of few pages there is no telling; of more, it may be off by so much. */
-		if (half < LEAST_HITS * unit_bytes || percent <= best_percent + error)
+		if (state->first_usec >> (i + 1) < shortest_usec ||
+		    half < LEAST_HITS * unit_bytes || percent <= best_percent + error)
 			continue;
 		best_percent = percent;
 		best = i;
@@ -150,7 +152,7 @@ void tiering_window_try(const struct tier_tiering_policy *policy,
 		state->tried++;
 		return;
 	}
-	choose(state, group, unit);
+	choose(state, group, unit, shortest);
 }
 
 bool tiering_window_is_off(const struct tier_tiering_state *state, uint64_t touched_bytes,

@@ -13,11 +13,14 @@
 /* When nothing changes, each measurement takes one part in so many of a processor's time. */
 #define MEASURE_SHARE 300
 #define COST_MAX_USEC UINT64_C(60000000)
-#define LEAST_BUDGET  64
+/* If doubt has taken more than so many of them, the next comes four times as late. */
+#define SPENT	     6
+#define LEAST_BUDGET 64
 /* Rounds are in vain if so many times what was wanted has been moved, and half of that is still wanted. */
 #define VAIN 2
 /* A window in which nothing is hot though something has changed is sought anew, but not more often than that. */
-#define SEARCH_USEC UINT64_C(30000000)
+#define SEARCH_USEC	UINT64_C(30000000)
+#define SEARCH_MAX_USEC (32 * SEARCH_USEC)
 /* When it has found nothing hot, it looks at the whole window alone for so many times, unless that shows otherwise. */
 #define QUIET_TIMES 3
 /* After a round, and when there is something hot, so many measurements follow at once while there is doubt. */
@@ -75,7 +78,8 @@ static void take_costs(const struct tier_tiering_result *result, struct tier_tie
 {
 	uint64_t pages = result->moved_bytes / PAGE_BYTES;
 
-	/* When nothing changes, halves are rare. */
+	if (result->act == TIER_TIERING_MEASURE && state->gap_usec)
+		state->spent_usec += MIN(result->cpu_usec, COST_MAX_USEC);
 	if (result->act == TIER_TIERING_MEASURE && !state->halved)
 		state->measure_cost_usec =
 			follow(state->measure_cost_usec, MIN(result->cpu_usec, COST_MAX_USEC));
@@ -105,6 +109,9 @@ static void rest(const struct tier_tiering_policy *policy, const struct tier_tie
 {
 	uint64_t most = gap_max(policy, state);
 
+	if (state->spent_usec > SPENT * state->measure_cost_usec)
+		most = MAX(most, 4 * MEASURE_SHARE * state->measure_cost_usec);
+	state->spent_usec = 0;
 	state->gap_usec =
 		clamp(2 * state->gap_usec, MIN(COLD_FIRST * state->window_usec, most), most);
 	state->halved = false;
@@ -294,7 +301,9 @@ static bool make_room(const struct tier_tiering_policy *policy,
 	/* When much is wanted, the coldest is not waited for. */
 	if (is_urgent(policy, sample, state))
 		windows = MIN(windows, COLD_FIRST);
-	step->at_usec = MAX(sample->now_usec, since_usec + windows * state->window_usec);
+	/* Measurements clear bits, too. */
+	step->at_usec = MAX(sample->now_usec + state->window_usec,
+			    since_usec + windows * state->window_usec);
 	return true;
 }
 
@@ -332,7 +341,9 @@ static void decide(const struct tier_tiering_policy *policy,
 	if (state->demand_bytes <= little && state->changed && state->halved &&
 	    sample->now_usec >= state->search_usec) {
 		/* Something has, and in this window nothing of it is hot: perhaps in another one. */
-		state->search_usec = sample->now_usec + SEARCH_USEC;
+		state->search_gap_usec =
+			clamp(2 * state->search_gap_usec, SEARCH_USEC, SEARCH_MAX_USEC);
+		state->search_usec = sample->now_usec + state->search_gap_usec;
 		state->looks = LOOKS;
 		tiering_window_search(policy, sample, state);
 		step->reason = TIER_TIERING_FITTING;
@@ -372,6 +383,7 @@ static void decide(const struct tier_tiering_policy *policy,
 	state->over_last = false;
 	state->usual_bytes = 0;
 	state->gap_usec = 0;
+	state->search_gap_usec = 0;
 	state->before_bytes = state->demand_bytes;
 	state->judge = true;
 	if (is_known(sample, state) && make_room(policy, sample, state, state->forgot_usec, step))
@@ -428,7 +440,8 @@ static void after_measurement(const struct tier_tiering_policy *policy,
 	state->touched_bytes = slow;
 	state->touched_all_bytes = touched;
 	as_it_was = is_as_it_was(state, slow);
-	if (as_it_was && state->quiet_times < QUIET_TIMES && !over_is_due(policy, sample, state)) {
+	if (as_it_was && !state->halved && state->quiet_times < QUIET_TIMES &&
+	    !over_is_due(policy, sample, state)) {
 		state->quiet_times++;
 		step->reason = TIER_TIERING_QUIET;
 		rest(policy, sample, state, step);

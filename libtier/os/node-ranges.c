@@ -7,6 +7,50 @@ void node_ranges_done(struct node_ranges *ranges)
 	free(ranges->ranges);
 }
 
+uint64_t node_ranges_bytes(const struct node_ranges *ranges)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < ranges->count; i++)
+		bytes += ranges->ranges[i].end - ranges->ranges[i].start;
+	return bytes;
+}
+
+uint64_t node_ranges_common(const struct node_ranges *a, const struct node_ranges *b)
+{
+	uint64_t bytes = 0;
+	size_t k = 0;
+
+	for (size_t i = 0; i < a->count; i++) {
+		while (k < b->count && b->ranges[k].end <= a->ranges[i].start)
+			k++;
+		for (size_t n = k; n < b->count && b->ranges[n].start < a->ranges[i].end; n++)
+			bytes += MIN(a->ranges[i].end, b->ranges[n].end) -
+				 MAX(a->ranges[i].start, b->ranges[n].start);
+	}
+	return bytes;
+}
+
+int node_ranges_cut(const struct node_ranges *ranges, uint64_t piece_bytes, bool odd,
+		    struct node_ranges *ret)
+{
+	for (size_t i = 0; i < ranges->count; i++) {
+		const struct damon_range *range = &ranges->ranges[i];
+		uint64_t piece = range->start / piece_bytes;
+
+		for (piece += (piece & 1) != odd; piece * piece_bytes < range->end; piece += 2) {
+			struct damon_range *next =
+				array_grow(&ret->ranges, &ret->count, sizeof(*next));
+
+			if (!next)
+				return -ENOMEM;
+			next->start = MAX(piece * piece_bytes, range->start);
+			next->end = MIN((piece + 1) * piece_bytes, range->end);
+		}
+	}
+	return ret->count ? 0 : -ENODEV;
+}
+
 static bool is_online(const struct sysfs *sysfs, const char *block)
 {
 	char state[32];

@@ -17,6 +17,12 @@ struct node_ranges {
 int node_ranges_read(const struct sysfs *sysfs, uint64_t mask, bool online,
 		     struct node_ranges *ret);
 void node_ranges_done(struct node_ranges *ranges);
+uint64_t node_ranges_bytes(const struct node_ranges *ranges);
+/* Of both, what they have in common. */
+uint64_t node_ranges_common(const struct node_ranges *a, const struct node_ranges *b);
+/* Every second piece of the address space, those with odd numbers or the others, as far as it is in the ranges. */
+int node_ranges_cut(const struct node_ranges *ranges, uint64_t piece_bytes, bool odd,
+		    struct node_ranges *ret);
 #define _cleanup_node_ranges_ __attribute__((cleanup(node_ranges_done)))
 
 #endif

@@ -78,15 +78,6 @@ int tier_tiering_idle_probe(struct tier_problem *problem)
 	return r ? refuse(r, problem) : 0;
 }
 
-static uint64_t bytes_of(const struct node_ranges *ranges)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < ranges->count; i++)
-		sum += ranges->ranges[i].end - ranges->ranges[i].start;
-	return sum;
-}
-
 static bool has_frame(const struct node_ranges *ranges, uint64_t frame)
 {
 	for (size_t i = 0; i < ranges->count; i++)
@@ -212,7 +203,7 @@ int tiering_idle_measure(const struct tier_tiering_nodes *nodes,
 
 	if (r)
 		return r;
-	result.unit_bytes = (bytes_of(&work.fast) + bytes_of(&work.slow)) / parts;
+	result.unit_bytes = (node_ranges_bytes(&work.fast) + node_ranges_bytes(&work.slow)) / parts;
 	r = measure(&work, step, parts, MAX(result.unit_bytes, FRAME_BYTES), &result);
 	if (r)
 		return refuse(r, problem);

@@ -113,8 +113,8 @@ TEST(what_becomes_hot_is_there_soon)
 TEST(what_becomes_hot_by_fits_and_starts)
 {
 	recover(&(struct recovery){{4, 3500, 5.5, 0.13, 100000}, 28, 1.5, 0.9});
-	recover(&(struct recovery){{4, 3500, 5.5, 0.13, 400000}, 35, 1.6, 0.88});
-	recover(&(struct recovery){{4, 3500, 5.5, 0.13, 1500000}, 40, 1.5, 0.88});
+	recover(&(struct recovery){{4, 3500, 5.5, 0.13, 400000}, 45, 1.6, 0.85});
+	recover(&(struct recovery){{4, 3500, 5.5, 0.13, 1500000}, 45, 1.5, 0.85});
 	recover(&(struct recovery){{4, 3500, 2, 0.02, 400000}, 90, 1.2, 0.6});
 	recover(&(struct recovery){{4, 3500, 50, 0.1, 400000}, 12, 1.3, 0.93});
 	recover(&(struct recovery){{4, 3500, 176, 3, 400000}, 12, 1.4, 0.93});

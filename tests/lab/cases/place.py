@@ -222,7 +222,7 @@ def case_move_by_cgroup(lab):
         for it in hogs:
             assert it.pages_on(near) == it.pages_on(far) == 0
         # Slow enough for another one to come.
-        mover = a.start("tierctl", "move", "--cgroup", "/job", "--to", "near", "--rate", "8M", "--json")
+        mover = a.start("tierctl", "move", "--cgroup", "/job", "--to", "near", "--rate", "2M", "--json")
         maps = " ".join(f"/proc/{it.pid}/numa_maps" for it in hogs)
         a.wait_for(f"grep -q ' N{near}=[0-9][0-9][0-9]' {maps}", "pages there")
         hogs.append(Hog(a, (16, "small", 1), (), "job/inner").touched())

@@ -55,6 +55,7 @@ def properties(host, unit, *names):
 
 def journal(host, *matches):
     """What the daemon itself said; -u would add what systemd says of it."""
+    host.run("journalctl", "--sync")
     return [json.loads(line) for line in host.run("journalctl", "-b", "-o", "json", "_SYSTEMD_UNIT=cxl-tierd.service",
                                                   *matches).out.splitlines()]
 
@@ -197,7 +198,7 @@ def case_daxctl_leaves_it_to_the_daemon(lab):
     b = lab["B"]
     device, = b.run(f"cd /sys/bus/cxl/devices/{REGIONS[2]}/dax_region*/ && ls -d dax[0-9]*.*").out.split()
     unit = f"daxdev-reconfigure@dev-{device}.service"
-    said = b.run("journalctl", "-b", "-o", "cat", "-u", unit).out
+    said = b.run(f"journalctl --sync; journalctl -b -o cat -u {unit}").out
     assert f"/dev/{device}: left to cxl-tierd" in said, f"{unit} has not run for the new device: {said}"
     # Whatever arrives: what somebody has taken offline by hand stays so, although a rule would online it.
     b.tierctl("offline", REGIONS[2])
@@ -205,7 +206,7 @@ def case_daxctl_leaves_it_to_the_daemon(lab):
     expect_offline(b, REGIONS[2])
     b.run("systemctl stop cxl-tierd")
     b.run("systemctl", "start", unit)
-    said = b.run("journalctl", "-b", "-o", "cat", "-u", unit).out
+    said = b.run(f"journalctl --sync; journalctl -b -o cat -u {unit}").out
     b.run("systemctl start cxl-tierd")
     assert f"/dev/{device}: cxl-tierd does not run; left to daxctl" in said, said
     assert properties(b, unit, "Result")["Result"] == "success", said

@@ -84,6 +84,7 @@ def case_others_have_damon(lab):
         a.run(f"echo 0 >{KDAMONDS}/nr_kdamonds")
         until(program, "it begins", lambda line: line["hot"] >= 0.3)
     tier(a, "no")
+    expect_ended(a)
 
 
 def case_processes_come_and_go(lab):
